@@ -1,0 +1,183 @@
+"""What an action is, what it receives while it runs, and the registry that finds it by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pytest_testmesh.errors import FlowSchemaError, UnknownActionError
+from pytest_testmesh.model import EMPTY
+from pytest_testmesh.polling import NEVER, Deadline
+
+if TYPE_CHECKING:
+    from pytest_testmesh.scope import Scope
+
+T = TypeVar("T")
+Run = Callable[[Mapping[str, Any], "ActionContext"], "Mapping[str, Any] | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One action that steps may name.
+
+    *schema* is the JSON Schema of the step's ``config`` (None: any mapping). *result* describes each key of
+    the result in words, for documentation. *provider* is who offers it, for messages.
+    """
+
+    name: str
+    run: Run
+    summary: str = ""
+    schema: Mapping[str, Any] | None = None
+    result: Mapping[str, str] = EMPTY
+    provider: str = ""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What one attempt sent and received, as functions that format it when a report needs it."""
+
+    sent: Callable[[], str] | None = None
+    received: Callable[[], str] | None = None
+
+
+class Resources:
+    """Things made once and closed together: connection pools of a session, cookie jars of an item run."""
+
+    def __init__(self) -> None:
+        self._made: dict[object, Any] = {}
+        self._closers: list[Callable[[], object]] = []
+
+    def get(self, key: object, make: Callable[[], T], close: Callable[[T], object] | None = None) -> T:
+        """Return the resource of *key*, made by *make* at the first call and closed by *close* at the end."""
+        try:
+            made: T = self._made[key]
+        except KeyError:
+            made = self._made[key] = make()
+            if close is not None:
+                self._closers.append(lambda: close(made))
+        return made
+
+    def close(self) -> None:
+        """Close everything, the newest first; each is tried even if another fails.
+
+        Raises:
+            Exception: The first error a closer raised, after all were called.
+        """
+        self._made.clear()
+        first: Exception | None = None
+        while self._closers:
+            try:
+                self._closers.pop()()
+            except Exception as exc:  # noqa: BLE001 - the others must still be closed
+                first = first or exc
+        if first is not None:
+            raise first
+
+
+@dataclass(slots=True, kw_only=True)
+class ActionContext:
+    """What an action may use while it runs one attempt of one step.
+
+    *deadline* is the earliest of the step's, the flow's and the phase's; an action adds its own ``timeout``
+    with ``deadline.earlier(...)`` and must not outlast it. *session* lives as long as the pytest process,
+    *item* as long as one run of the flow. *logs* (``{"level", "message"}``) and *metrics* go to the reports.
+    """
+
+    flow_id: str
+    execution_id: str
+    step_id: str
+    scope: Scope
+    deadline: Deadline = NEVER
+    session: Resources = field(default_factory=Resources)
+    item: Resources = field(default_factory=Resources)
+    exchange: Exchange = field(default_factory=Exchange)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    sections: list[tuple[str, str]] = field(default_factory=list)
+
+    def log(self, message: str, level: str = "info") -> None:
+        """Add a line to the step's part of the report."""
+        self.logs.append({"level": level, "message": message})
+
+
+class ActionSource(Protocol):
+    """A provider that learns its actions' names only by asking, such as external plugins."""
+
+    def find(self, name: str) -> Action | None:
+        """Return the action, or None when this source does not have it; may be slow."""
+
+    def names(self) -> Iterable[str]:
+        """Names that are known without asking, for near matches."""
+
+
+class ActionRegistry:
+    """The actions that one folder's flows may use, filled through ``pytest_testmesh_actions``."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, Action] = {}
+        self._sources: list[ActionSource] = []
+
+    def add(
+        self,
+        name: str,
+        run: Run,
+        *,
+        summary: str = "",
+        schema: Mapping[str, Any] | None = None,
+        result: Mapping[str, str] = EMPTY,
+        aliases: Iterable[str] = (),
+        provider: str = "",
+    ) -> None:
+        """Offer the action *name*, run as ``run(config, context)``.
+
+        Raises:
+            FlowSchemaError: Another provider already offers it.
+        """
+        if not provider:
+            provider = getattr(run, "__module__", None) or "unknown"
+        for each in (name, *aliases):
+            if each in self._actions:
+                raise FlowSchemaError(
+                    f"action {each} is offered twice: by {self._actions[each].provider} and by {provider}",
+                    hint="rename one of the two",
+                )
+            self._actions[each] = Action(
+                name=each, run=run, summary=summary, schema=schema, result=result, provider=provider
+            )
+
+    def add_source(self, source: ActionSource) -> None:
+        """Ask *source* for names that no one added."""
+        self._sources.append(source)
+
+    def known(self, name: str) -> Action | None:
+        """Return the action if it is known without asking any source."""
+        return self._actions.get(name)
+
+    def find(self, name: str) -> Action:
+        """Return the action, asking the sources where needed.
+
+        Raises:
+            UnknownActionError: Nobody offers it; the hint names near matches.
+        """
+        action = self._actions.get(name)
+        if action is not None:
+            return action
+        for source in self._sources:
+            action = source.find(name)
+            if action is not None:
+                self._actions[name] = action
+                return action
+        raise UnknownActionError(f"unknown action {name}", hint=self._near(name))
+
+    def actions(self) -> tuple[Action, ...]:
+        """All actions that are known without asking, by name."""
+        return tuple(self._actions[name] for name in sorted(self._actions))
+
+    def _near(self, name: str) -> str:
+        names = {*self._actions, *(each for source in self._sources for each in source.names())}
+        near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
+        if near:
+            return f"did you mean {' or '.join(near)}?"
+        return f"known actions: {', '.join(sorted(names))}"

@@ -1,0 +1,174 @@
+"""Every error this package raises on purpose, one tree.
+
+::
+
+    MeshError                         .hint: what to do next
+      FlowError                       .location: the flow file is wrong -> one failing item
+        FlowSyntaxError               not YAML
+        FlowSchemaError               YAML, but not a flow: unknown key, wrong type, bad duration
+        ExpressionSyntaxError         text that is no expression or template; .offset into the text
+        UnknownActionError            nobody offers the action; names near matches
+      StepError                       .step .phase .location: a step did not do its job -> failure
+        StepAssertionError            an assertion was false; carries the values of its parts
+        ExpressionError               undefined name, missing path or wrong types at run time
+          UndefinedNameError          no variable of that name; a retry cannot help
+        ActionError                   .code .details: the action itself failed
+          ActionConfigError           the step's config is wrong; a retry cannot help
+          ActionTimeoutError          the time was up
+          TargetUnavailableError      the system under test could not be reached
+          TargetError                 the system under test answered with an error
+      ExternalPluginError             .plugin_id
+        PluginManifestError           manifest.json is wrong
+        PluginStartError              the process did not become healthy
+        PluginProtocolError           an answer is not in the shape of the protocol
+      MissingDependencyError          an extra is not installed; also an ImportError
+
+The branch says who must act: the flow's author, the system under test, the plugin's author, the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_testmesh.model import Location
+
+
+class MeshError(Exception):
+    """Base of all errors of this package."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class FlowError(MeshError):
+    """The flow file is wrong; found at collection or before its first step."""
+
+    def __init__(self, message: str, *, hint: str | None = None, location: Location | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.location = location
+
+
+class FlowSyntaxError(FlowError):
+    """The file is not YAML."""
+
+
+class FlowSchemaError(FlowError):
+    """The file is YAML but not a flow."""
+
+
+class ExpressionSyntaxError(FlowError):
+    """A text is not an expression or a template; *offset* counts characters into that text."""
+
+    def __init__(self, message: str, *, offset: int = 0, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.offset = offset
+
+
+class UnknownActionError(FlowError):
+    """No provider offers an action of this name."""
+
+
+class StepError(MeshError):
+    """A step failed; the runner fills in *step*, *phase* and *location*."""
+
+    code = "STEP_FAILED"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.step: str | None = None
+        self.phase: str | None = None
+        self.location: Location | None = None
+
+
+class StepAssertionError(StepError, AssertionError):
+    """At least one assertion of the step was false."""
+
+    code = "ASSERTION_FAILED"
+
+
+class ExpressionError(StepError):
+    """An expression could not be evaluated."""
+
+    code = "EXPRESSION_ERROR"
+
+
+class UndefinedNameError(ExpressionError):
+    """A name is not defined; repeating the step cannot help."""
+
+    code = "UNDEFINED_NAME"
+
+
+class ActionError(StepError):
+    """An action did not succeed.
+
+    *code* is what ``${error.code}`` and ``retry_on`` see; *details* is JSON for the report.
+    """
+
+    code = "ACTION_FAILED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        if code is not None:
+            self.code = code
+        self.details = dict(details or {})
+
+
+class ActionConfigError(ActionError):
+    """The step's ``config`` does not fit the action."""
+
+    code = "CONFIG_ERROR"
+
+
+class ActionTimeoutError(ActionError):
+    """The action, the step or the flow ran out of time."""
+
+    code = "TIMEOUT"
+
+
+class TargetUnavailableError(ActionError):
+    """No connection to the system under test."""
+
+    code = "CONNECTION_ERROR"
+
+
+class TargetError(ActionError):
+    """The system under test answered with an error."""
+
+    code = "TARGET_ERROR"
+
+
+class ExternalPluginError(MeshError):
+    """An external plugin, not the system under test, is at fault."""
+
+    code = "PLUGIN_ERROR"
+
+    def __init__(self, message: str, *, plugin_id: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.plugin_id = plugin_id
+
+
+class PluginManifestError(ExternalPluginError):
+    """The plugin's ``manifest.json`` cannot be used."""
+
+
+class PluginStartError(ExternalPluginError):
+    """The plugin's process did not become healthy."""
+
+
+class PluginProtocolError(ExternalPluginError):
+    """The plugin answered, but not as the protocol says."""
+
+
+class MissingDependencyError(MeshError, ImportError):
+    """A library that an extra brings is not installed."""

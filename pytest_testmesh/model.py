@@ -1,0 +1,163 @@
+"""What a flow file says, as frozen data; no behaviour. Durations are float seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pytest_testmesh.expressions import Expression
+    from pytest_testmesh.extraction import Extraction
+    from pytest_testmesh.template import Template
+
+Phase = Literal["setup", "steps", "teardown"]
+OnErrorAction = Literal["fail", "continue", "retry"]
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a flow file; *line* and *column* count from 1."""
+
+    path: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A pytest mark with its arguments; *condition* is ours to evaluate, never pytest's."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = EMPTY
+    condition: Expression | None = None
+    location: Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """One line of ``assert``, ``assert_any``, ``assert_none``, ``fail_if`` or ``retry_on``."""
+
+    expression: Expression
+    message: str | None = None
+    location: Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One name under ``output:`` and how its value is found in the step's result."""
+
+    name: str
+    extraction: Extraction
+    location: Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """``retry:``; *retry_on* and *retry_on_not* hold assertions and the words for causes apart."""
+
+    max_attempts: int = 3
+    delay_s: float = 1.0
+    backoff: Literal["constant", "linear", "exponential"] = "constant"
+    max_delay_s: float | None = None
+    retry_on: tuple[Assertion, ...] = ()
+    retry_on_causes: frozenset[str] = frozenset()
+    retry_on_not: tuple[Assertion, ...] = ()
+    retry_on_not_causes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eventually:
+    """``eventually:``"""
+
+    within_s: float
+    every_s: float = 0.5
+    fail_if: tuple[Assertion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step. *config* is a compiled tree: filled in anew for each attempt.
+
+    *config_lines* maps the path of a config node (``("headers", "Accept")``) to its location.
+    """
+
+    id: str
+    action: str
+    location: Location
+    action_location: Location
+    explicit_id: bool = False
+    name: str | None = None
+    description: str | None = None
+    config: Template
+    config_lines: Mapping[tuple[str | int, ...], Location] = EMPTY
+    raw: bool = False
+    outputs: tuple[Output, ...] = ()
+    asserts: tuple[Assertion, ...] = ()
+    assert_any: tuple[Assertion, ...] = ()
+    assert_none: tuple[Assertion, ...] = ()
+    when: Assertion | None = None
+    disabled: bool = False
+    tags: tuple[str, ...] = ()
+    retry: Retry | None = None
+    eventually: Eventually | None = None
+    timeout_s: float | None = None
+    on_error: OnErrorAction = "fail"
+    error_steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvEntry:
+    """One name of ``env:``."""
+
+    name: str
+    value: Template
+    location: Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowOutput:
+    """One name of the flow's ``output:``."""
+
+    name: str
+    value: Template
+    location: Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One flow file."""
+
+    name: str
+    location: Location
+    steps: tuple[Step, ...]
+    setup: tuple[Step, ...] = ()
+    teardown: tuple[Step, ...] = ()
+    description: str | None = None
+    version: str | None = None
+    author: str | None = None
+    suite: str | None = None
+    tags: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    env: tuple[EnvEntry, ...] = ()
+    fixtures: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    faker: Mapping[str, Any] = field(default=EMPTY)
+    output: tuple[FlowOutput, ...] = ()
+
+    def all_steps(self) -> tuple[Step, ...]:
+        """Every step of the three phases with the error steps among them, in file order."""
+        found: list[Step] = []
+        pending = [*reversed((*self.setup, *self.steps, *self.teardown))]
+        while pending:
+            step = pending.pop()
+            found.append(step)
+            pending.extend(reversed(step.error_steps))
+        return tuple(found)
