@@ -11,7 +11,9 @@
       StepError                       .step .phase .location: a step did not do its job -> failure
         StepAssertionError            an assertion was false; carries the values of its parts
         ExpressionError               undefined name, missing path or wrong types at run time
+          MissingPathError            a key that is not there was used; it may come later
           UndefinedNameError          no variable of that name; a retry cannot help
+            StepNotCompletedError     the name belongs to a step that was skipped, failed or not run yet
         ActionError                   .code .details: the action itself failed
           ActionConfigError           the step's config is wrong; a retry cannot help
           ActionTimeoutError          the time was up
@@ -96,10 +98,22 @@ class ExpressionError(StepError):
     code = "EXPRESSION_ERROR"
 
 
+class MissingPathError(ExpressionError):
+    """An operator was given a key that is not there; a later attempt may find it."""
+
+    code = "MISSING_PATH"
+
+
 class UndefinedNameError(ExpressionError):
     """A name is not defined; repeating the step cannot help."""
 
     code = "UNDEFINED_NAME"
+
+
+class StepNotCompletedError(UndefinedNameError):
+    """A name belongs to a step that was skipped, failed or has not run yet."""
+
+    code = "STEP_NOT_COMPLETED"
 
 
 class ActionError(StepError):
