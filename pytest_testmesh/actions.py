@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_testmesh.errors import FlowSchemaError, UnknownActionError
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import NEVER, Deadline
+from pytest_testmesh.schemas import ConfigSchema
 
 if TYPE_CHECKING:
     from pytest_testmesh.scope import Scope
@@ -18,7 +21,7 @@ T = TypeVar("T")
 Run = Callable[[Mapping[str, Any], "ActionContext"], "Mapping[str, Any] | None"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Action:
     """One action that steps may name.
 
@@ -30,16 +33,28 @@ class Action:
     run: Run
     summary: str = ""
     schema: Mapping[str, Any] | None = None
-    result: Mapping[str, str] = EMPTY
+    result: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     provider: str = ""
+
+    @cached_property
+    def config_schema(self) -> ConfigSchema:
+        """The schema, compiled once for all steps that use it."""
+        return ConfigSchema(self.schema or {})
+
+
+class Described(Protocol):
+    """Formats one side of an exchange: in one line, or with everything there is."""
+
+    def __call__(self, verbose: bool = False) -> str:
+        """Return the text; secrets are masked later, by whoever prints it."""
 
 
 @dataclass(slots=True)
 class Exchange:
     """What one attempt sent and received, as functions that format it when a report needs it."""
 
-    sent: Callable[[], str] | None = None
-    received: Callable[[], str] | None = None
+    sent: Described | None = None
+    received: Described | None = None
 
 
 class Resources:
@@ -82,13 +97,15 @@ class ActionContext:
 
     *deadline* is the earliest of the step's, the flow's and the phase's; an action adds its own ``timeout``
     with ``deadline.earlier(...)`` and must not outlast it. *session* lives as long as the pytest process,
-    *item* as long as one run of the flow. *logs* (``{"level", "message"}``) and *metrics* go to the reports.
+    *item* as long as one run of the flow. Paths in a config are relative to *flow_dir*, the flow file's folder.
+    *logs* (``{"level", "message"}``) and *metrics* go to the reports.
     """
 
     flow_id: str
     execution_id: str
     step_id: str
     scope: Scope
+    flow_dir: Path = field(default_factory=Path)
     deadline: Deadline = NEVER
     session: Resources = field(default_factory=Resources)
     item: Resources = field(default_factory=Resources)
@@ -110,6 +127,9 @@ class ActionSource(Protocol):
 
     def names(self) -> Iterable[str]:
         """Names that are known without asking, for near matches."""
+
+    def doubts(self, name: str) -> Iterable[str]:
+        """Say why *name* may be an action of this source after all: who could not be asked for it."""
 
 
 class ActionRegistry:
@@ -169,7 +189,8 @@ class ActionRegistry:
             if action is not None:
                 self._actions[name] = action
                 return action
-        raise UnknownActionError(f"unknown action {name}", hint=self._near(name))
+        doubts = [each for source in self._sources for each in source.doubts(name)]
+        raise UnknownActionError("; ".join([f"unknown action {name}", *doubts]), hint=self._near(name))
 
     def actions(self) -> tuple[Action, ...]:
         """All actions that are known without asking, by name."""

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_testmesh.model import Location
+    from pytest_testmesh.records import FailedAssertion
 
 
 class MeshError(Exception):
@@ -63,11 +64,17 @@ class FlowSchemaError(FlowError):
 
 
 class ExpressionSyntaxError(FlowError):
-    """A text is not an expression or a template; *offset* counts characters into that text."""
+    """A text is not an expression or a template.
 
-    def __init__(self, message: str, *, offset: int = 0, hint: str | None = None) -> None:
+    *offset* counts characters into that text, *path* is the place of the text in a tree of values.
+    """
+
+    def __init__(
+        self, message: str, *, offset: int = 0, path: tuple[str | int, ...] = (), hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.offset = offset
+        self.path = path
 
 
 class UnknownActionError(FlowError):
@@ -87,15 +94,31 @@ class StepError(MeshError):
 
 
 class StepAssertionError(StepError, AssertionError):
-    """At least one assertion of the step was false."""
+    """At least one assertion of the step was false: *failed* of *total*."""
 
     code = "ASSERTION_FAILED"
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        failed: tuple[FailedAssertion, ...] = (),
+        total: int = 0,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.failed = failed
+        self.total = total
+
 
 class ExpressionError(StepError):
-    """An expression could not be evaluated."""
+    """An expression could not be evaluated; *path* is the place of its text in a template's tree."""
 
     code = "EXPRESSION_ERROR"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path: tuple[str | int, ...] = ()
 
 
 class MissingPathError(ExpressionError):

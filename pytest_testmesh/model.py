@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from pytest_testmesh.expressions import Expression
@@ -36,7 +36,7 @@ class Mark:
 
     name: str
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = EMPTY
+    kwargs: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     condition: Expression | None = None
     location: Location
 
@@ -61,7 +61,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """``retry:``; *retry_on* and *retry_on_not* hold assertions and the words for causes apart."""
+    """``retry:``; *retry_on* and *retry_on_not* hold assertions and the words for causes apart.
+
+    Causes are in lower case (``timeout``, ``connection_error``): compare with an error's code in lower case.
+    """
 
     max_attempts: int = 3
     delay_s: float = 1.0
@@ -82,11 +85,18 @@ class Eventually:
     fail_if: tuple[Assertion, ...] = ()
 
 
+class Places(Protocol):
+    """Where the parts of a mapping stand in the file; found when a report asks, not before."""
+
+    def at(self, path: Sequence[str | int]) -> Location:
+        """Return the place of ``("headers", "Accept")``, or of the nearest part above it that is there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step. *config* is a compiled tree: filled in anew for each attempt.
 
-    *config_lines* maps the path of a config node (``("headers", "Accept")``) to its location.
+    *config_lines* finds the place of a part of it.
     """
 
     id: str
@@ -97,7 +107,7 @@ class Step:
     name: str | None = None
     description: str | None = None
     config: Template
-    config_lines: Mapping[tuple[str | int, ...], Location] = EMPTY
+    config_lines: Places
     raw: bool = False
     outputs: tuple[Output, ...] = ()
     asserts: tuple[Assertion, ...] = ()
@@ -149,7 +159,7 @@ class Flow:
     env: tuple[EnvEntry, ...] = ()
     fixtures: tuple[str, ...] = ()
     timeout_s: float | None = None
-    faker: Mapping[str, Any] = field(default=EMPTY)
+    faker: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     output: tuple[FlowOutput, ...] = ()
 
     def all_steps(self) -> tuple[Step, ...]:

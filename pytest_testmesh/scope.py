@@ -22,7 +22,7 @@ class NotCompleted:
 
 
 class Scope:
-    """Finds names, first hit wins: outputs of earlier steps, ``--testmesh-var``, ``env``, built-ins, process environment.
+    """Finds names, first hit wins: earlier steps, ``--testmesh-var``, ``env``, built-ins, process environment.
 
     A step's id is bound to its result overlaid with its explicit outputs. This object is also the *names* that
     ``${...}`` placeholders see; assertions see it through `ResultNames`.

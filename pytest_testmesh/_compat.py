@@ -1,0 +1,38 @@
+"""The private names of pytest that fixtures in non-Python items need; nothing else in the package imports them.
+
+pytest has no public way for that (pytest #2471, #12630); its own doctest items do the same. Unchanged and without
+warnings on pytest 8.0 to 9.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from _pytest.fixtures import TopRequest  # noqa: TID251 - the one module where it is allowed
+
+
+class FixtureItem(pytest.Item):
+    """An item that is no Python function and yet has fixtures: autouse ones, ``usefixtures`` and by name."""
+
+    _request: Any
+
+    def prepare_fixtures(self) -> None:
+        """Find the fixtures that this item needs; marks must be on the item before."""
+        info = self.session._fixturemanager.getfixtureinfo(self, None, None)
+        self._fixtureinfo = info
+        self.fixturenames = info.names_closure
+        self._initrequest()
+
+    def _initrequest(self) -> None:
+        # Called by pytest too, before the item is run once more (rerunfailures).
+        self.funcargs: dict[str, Any] = {}
+        self._request = TopRequest(self, _ispytest=True)  # type: ignore[arg-type]
+
+    def fill_fixtures(self) -> None:
+        """Set up the fixtures that this item needs; called during setup."""
+        self._request._fillfixtures()
+
+    def fixture_value(self, name: str) -> Any:
+        """Return the value of a fixture; during setup and call only."""
+        return self._request.getfixturevalue(name)

@@ -1,0 +1,219 @@
+"""One attempt of one step: fill in the config, check it, run the action, assert, extract the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from pytest_testmesh.actions import Action, ActionContext
+from pytest_testmesh.errors import (
+    ActionConfigError,
+    ActionError,
+    MeshError,
+    StepAssertionError,
+    UndefinedNameError,
+)
+from pytest_testmesh.model import Assertion, Location, Step
+from pytest_testmesh.records import Attempt, FailedAssertion
+from pytest_testmesh.repeating import first_true
+from pytest_testmesh.scope import ResultNames, Scope
+from pytest_testmesh.template import convert
+
+if TYPE_CHECKING:
+    from pytest_testmesh.schemas import Violation
+
+
+class AttemptRunner:
+    """Runs attempts against the variables of one run of a flow."""
+
+    def __init__(self, scope: Scope, hook: pluggy.HookRelay) -> None:
+        self._scope = scope
+        self._hook = hook
+
+    def run(self, step: Step, action: Action, context: ActionContext) -> Attempt:
+        """Run one attempt; what goes wrong is in the attempt's *error*, never raised.
+
+        Outcomes that are not errors of a step (Ctrl-C, ``pytest.skip``, a time-out of pytest-timeout) pass through.
+        """
+        self._scope.builtins.refresh()
+        for left_over in (context.logs, context.metrics, context.sections):
+            left_over.clear()
+        attempt = Attempt()
+        try:
+            self._run(step, action, context, attempt)
+        except MeshError as exc:
+            attempt.error = exc
+        except Exception as exc:  # noqa: BLE001 - the boundary to code that is not ours
+            attempt.error = _crashed(action, exc)
+        return attempt
+
+    def condition(self, assertion: Assertion) -> bool:
+        """Evaluate ``when:``, which sees variables but no result."""
+        self._scope.builtins.refresh()
+        with located(assertion.location):
+            return assertion.expression.test(ResultNames({}, self._scope))
+
+    def _run(self, step: Step, action: Action, context: ActionContext, attempt: Attempt) -> None:
+        attempt.config = config = self._fill(step, action)
+        result = self._hook.pytest_testmesh_execute_step(
+            step=step, action=action, config=config, context=context
+        )
+        attempt.result = result
+        attempt.names = names = ResultNames(result, self._scope)
+        if step.eventually is not None and step.eventually.fail_if:
+            self._fail_fast(step, attempt, names)
+        if step.asserts or step.assert_any or step.assert_none:
+            check_assertions(step, names)
+        if step.outputs:
+            attempt.outputs = self._extract(step, names, result)
+
+    def _fill(self, step: Step, action: Action) -> Mapping[str, Any]:
+        template = step.config
+        if template.constant:
+            config = template.value
+        else:
+            with located(step.location, step):
+                config = template.fill(self._scope)
+        if action.schema is None:
+            return config  # type: ignore[no-any-return]
+        if template.lone:
+            config = _converted(config, template.lone, action)
+        violation = action.config_schema.violation(config)
+        if violation is not None:
+            raise config_error(step, violation)
+        return config  # type: ignore[no-any-return]
+
+    def _fail_fast(self, step: Step, attempt: Attempt, names: ResultNames) -> None:
+        assert step.eventually is not None
+        match = first_true(step.eventually.fail_if, names)
+        if match is not None:
+            attempt.final = True
+            error = StepAssertionError(match.message or f"fail_if holds: {match.expression.text}")
+            error.location = match.location
+            raise error
+
+    def _extract(self, step: Step, names: ResultNames, result: Mapping[str, Any]) -> dict[str, Any]:
+        outputs: dict[str, Any] = {}
+        for output in step.outputs:
+            with located(output.location):
+                outputs[output.name] = output.extraction.extract(result, names)
+        return outputs
+
+
+class located:
+    """Add *location* to a step's error that passes through and has none; with *step*, that of the config's node."""
+
+    __slots__ = ("_location", "_step")
+
+    def __init__(self, location: Location, step: Step | None = None) -> None:
+        self._location = location
+        self._step = step
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if not isinstance(error, MeshError) or getattr(error, "location", None) is not None:
+            return
+        path = getattr(error, "path", ())
+        if self._step is not None and path:
+            self._location = self._step.config_lines.at(path)
+        error.location = self._location  # type: ignore[attr-defined]
+
+
+def config_error(step: Step, violation: Violation) -> ActionConfigError:
+    """Return the error for a config that does not fit its action's schema."""
+    error = ActionConfigError(f"{step.action}: {violation.message}", hint=violation.hint)
+    error.location = step.config_lines.at(violation.path)
+    return error
+
+
+def check_assertions(step: Step, names: ResultNames) -> None:
+    """Evaluate every assertion of the step.
+
+    Raises:
+        StepAssertionError: At least one did not hold; carries all that did not.
+        UndefinedNameError: One names a variable that does not exist, which no attempt can mend.
+    """
+    failed = [*_failed_asserts(step, names), *_failed_any(step, names), *_failed_none(step, names)]
+    if not failed:
+        return
+    for each in failed:
+        if isinstance(each.error, UndefinedNameError):
+            each.error.location = each.assertion.location
+            raise each.error
+    total = len(step.asserts) + len(step.assert_any) + len(step.assert_none)
+    error = StepAssertionError(_describe(failed[0], names), failed=tuple(failed), total=total)
+    error.location = failed[0].assertion.location
+    raise error
+
+
+def _failed_asserts(step: Step, names: ResultNames) -> list[FailedAssertion]:
+    failed = []
+    for assertion in step.asserts:
+        holds, error = _holds(assertion, names)
+        if not holds:
+            failed.append(FailedAssertion(assertion=assertion, group="assert", error=error))
+    return failed
+
+
+def _failed_any(step: Step, names: ResultNames) -> list[FailedAssertion]:
+    failed = []
+    for assertion in step.assert_any:
+        holds, error = _holds(assertion, names)
+        if holds:
+            return []
+        failed.append(FailedAssertion(assertion=assertion, group="assert_any", error=error))
+    return failed
+
+
+def _failed_none(step: Step, names: ResultNames) -> list[FailedAssertion]:
+    failed = []
+    for assertion in step.assert_none:
+        holds, error = _holds(assertion, names)
+        if holds or error is not None:
+            failed.append(FailedAssertion(assertion=assertion, group="assert_none", error=error))
+    return failed
+
+
+def _holds(assertion: Assertion, names: ResultNames) -> tuple[bool, MeshError | None]:
+    try:
+        return assertion.expression.test(names), None
+    except MeshError as exc:
+        return False, exc
+
+
+def _describe(failed: FailedAssertion, names: ResultNames) -> str:
+    text = failed.assertion.expression.text
+    if failed.error is not None:
+        said = f"{text}: {failed.error.message}"
+    elif failed.group == "assert_none":
+        said = f"{text} is true, and is listed under assert_none"
+    else:
+        parts = ", ".join(f"{part.text} is {part.shown()}" for part in failed.assertion.expression.parts(names))
+        said = f"{text} is false" + (f": {parts}" if parts else "")
+    return f"{failed.assertion.message}: {said}" if failed.assertion.message else said
+
+
+def _converted(config: Any, lone: frozenset[tuple[str | int, ...]], action: Action) -> Any:
+    for path in lone:
+        wanted = action.config_schema.at(path).get("type")
+        if wanted is None:
+            continue
+        parent = config
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = convert(parent[path[-1]], wanted)
+    return config
+
+
+def _crashed(action: Action, exc: Exception) -> ActionError:
+    error = ActionError(
+        f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__,
+        code="ACTION_RAISED",
+        hint=f"the action {action.name} ({action.provider}) raised this",
+    )
+    error.__cause__ = exc
+    return error

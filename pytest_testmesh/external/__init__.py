@@ -1,0 +1,1 @@
+"""Actions of external plugins: processes in any language that speak a small HTTP protocol."""

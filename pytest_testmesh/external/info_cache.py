@@ -1,0 +1,96 @@
+"""Remembers what ``/info`` listed, so that an action's plugin is known without starting any."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_testmesh.external.manifest import FILE_NAME
+
+if TYPE_CHECKING:
+    from pytest_testmesh.external.manifest import Manifest
+    from pytest_testmesh.external.protocol import DeclaredAction
+
+_FORMAT = 1
+
+
+class InfoCache:
+    """A JSON file of action ids with their descriptions, by plugin folder; without a path, nothing is kept.
+
+    An entry counts only while the manifest's content and the entry point's size and time of change stay the
+    same. A file that is missing, torn or of another format is empty: losing it costs a start, nothing else.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._entries: dict[str, Any] | None = None
+
+    def actions(self, manifest: Manifest) -> Mapping[str, str]:
+        """Return the descriptions of the plugin's actions by id; empty when they are not known."""
+        entry = self._load().get(str(manifest.folder))
+        if not isinstance(entry, dict) or entry.get("fingerprint") != _fingerprint(manifest):
+            return {}
+        actions = entry.get("actions")
+        if not isinstance(actions, dict) or not all(isinstance(text, str) for text in actions.values()):
+            return {}
+        return actions
+
+    def store(self, manifest: Manifest, actions: Mapping[str, DeclaredAction]) -> None:
+        """Keep what ``/info`` lists now; others see the old file or the new one, never half of one."""
+        fingerprint = _fingerprint(manifest)
+        if self._path is None or fingerprint is None:
+            return
+        entry = {
+            "fingerprint": fingerprint,
+            "actions": {each.id: each.description for each in actions.values()},
+        }
+        if self._load().get(str(manifest.folder)) == entry:
+            return
+        # What others stored meanwhile is kept; of two that write at once one is lost, until its next start.
+        self._entries = {**self._read(), str(manifest.folder): entry}
+        self._write(self._path, {"format": _FORMAT, "plugins": self._entries})
+
+    def _load(self) -> dict[str, Any]:
+        if self._entries is None:
+            self._entries = self._read()
+        return self._entries
+
+    def _read(self) -> dict[str, Any]:
+        if self._path is None:
+            return {}
+        try:
+            content = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            return {}
+        plugins = content.get("plugins")
+        return plugins if isinstance(plugins, dict) else {}
+
+    @staticmethod
+    def _write(path: Path, content: Mapping[str, Any]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=path.parent, prefix=path.name, encoding="utf-8", delete=False
+            ) as file:
+                json.dump(content, file, indent=1, sort_keys=True)
+            os.replace(file.name, path)
+        except OSError:
+            # A folder that cannot be written to, as in many CI images: every session asks anew.
+            return
+
+
+def _fingerprint(manifest: Manifest) -> str | None:
+    try:
+        content = (manifest.folder / FILE_NAME).read_bytes()
+        entry_point = manifest.entry_point.stat()
+    except OSError:
+        return None
+    state = f"{manifest.entry_point}\0{entry_point.st_size}\0{entry_point.st_mtime_ns}".encode()
+    return hashlib.sha256(content + b"\0" + state).hexdigest()

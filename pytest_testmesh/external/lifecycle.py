@@ -1,0 +1,333 @@
+"""Keeps one plugin going: start, health, ``/info``, ``/execute``, a new start after a crash, ``/shutdown``."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_testmesh.errors import (
+    ActionTimeoutError,
+    ExternalPluginError,
+    PluginProtocolError,
+    PluginStartError,
+)
+from pytest_testmesh.external.output import OutputTail
+from pytest_testmesh.external.process import PluginProcess, describe_exit, free_port, port_is_taken
+from pytest_testmesh.external.protocol import DeclaredAction, health_problem, parse_info
+from pytest_testmesh.polling import NEVER, Deadline, attempts
+from pytest_testmesh.units import format_duration
+
+if TYPE_CHECKING:
+    from pytest_testmesh.external.answer import Answer
+    from pytest_testmesh.external.connection import PluginEndpoint
+    from pytest_testmesh.external.manifest import Manifest
+
+_PORT_TRIES = 3
+_HEALTH_ANSWER_S = 5.0
+_CRASH_SEEN_S = 1.0
+_STDERR_LINES = 10
+_TELLING = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a plugin may take, in seconds, and how much it may answer, in bytes.
+
+    *execute_s* bounds an action only where neither step, flow nor phase has a time-out.
+    """
+
+    start_s: float = 30.0
+    execute_s: float = 30.0
+    shutdown_s: float = 5.0
+    answer_bytes: int = 64 * 1024 * 1024
+
+
+class ExternalPlugin:
+    """One plugin of the session and its process, if one runs.
+
+    *on_info* is told what each start's ``/info`` lists. All methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        limits: Limits,
+        on_info: Callable[[Manifest, Mapping[str, DeclaredAction]], None],
+    ) -> None:
+        self.manifest = manifest
+        self.limits = limits
+        self.stdout = OutputTail()
+        self.stderr = OutputTail()
+        self.error: ExternalPluginError | None = None
+        self._on_info = on_info
+        self._actions: Mapping[str, DeclaredAction] | None = None
+        self._start_lock = threading.Lock()
+        self._spawn_lock = threading.Lock()
+        self._process: PluginProcess | None = None
+        self._endpoint: PluginEndpoint | None = None
+        self._stopped = False
+        self._end = ""
+
+    @property
+    def id(self) -> str:
+        """The manifest's id."""
+        return self.manifest.id
+
+    @property
+    def actions(self) -> Mapping[str, DeclaredAction] | None:
+        """What ``/info`` listed at the last start, by action id; None before the first."""
+        return self._actions
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the running process, which is also that of its process group."""
+        return None if self._process is None else self._process.pid
+
+    def ensure_started(self, deadline: Deadline = NEVER) -> str:
+        """Start the process unless it runs; return why it had to be started *again*, else an empty text.
+
+        A start that fails is not tried again: its error comes at every call.
+
+        Raises:
+            PluginStartError: It exited, did not listen, or did not become healthy in time.
+            PluginProtocolError: ``/info`` did not answer in the shape of the protocol.
+        """
+        with self._start_lock:
+            if self.error is not None:
+                raise _again(self.error)
+            if self._process is not None and self._endpoint is not None:
+                code = self._process.exit_code()
+                if code is None:
+                    return ""
+                self._end = self._end or f"it {describe_exit(code)}"
+            self._start(deadline)
+            reason, self._end = self._end, ""
+            return reason
+
+    def execute(self, action: str, body: bytes, deadline: Deadline) -> Answer:
+        """Send ``POST /execute`` and return the answer as it came.
+
+        Raises:
+            ActionTimeoutError: No answer in time; the process is killed, since it may be stuck for good.
+            ExternalPluginError: The process ended or dropped the connection.
+            PluginProtocolError: The answer is not HTTP, or too large.
+        """
+        process, endpoint = self._process, self._endpoint
+        if process is None or endpoint is None:
+            raise self._error(f"is not running, so {action} cannot be run")
+        printed = self.stderr.position
+        over = False
+        try:
+            answer = endpoint.request("POST", "/execute", body, deadline=deadline)
+            over = True
+            return answer
+        except TimeoutError as exc:
+            raise self._late(action, deadline) from exc
+        except PluginProtocolError:
+            over = True
+            raise
+        except OSError as exc:
+            over = True
+            raise self._broken(process, action, exc, printed) from exc
+        finally:
+            if not over:
+                self._end = "it was killed while it still ran an earlier step"
+                process.kill()
+
+    def collect_output(self) -> None:
+        """Bring *stdout* and *stderr* up to date."""
+        if self._process is not None:
+            self._process.collect_output()
+
+    def stop(self, deadline: Deadline) -> None:
+        """Ask the plugin to end, wait for it, kill what is left; it cannot be started again."""
+        with self._spawn_lock:
+            self._stopped = True
+            process, endpoint = self._process, self._endpoint
+        if process is None:
+            return
+        if endpoint is not None and process.exit_code() is None:
+            _ask_to_end(endpoint, deadline)
+            process.wait(deadline)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process group at once; it cannot be started again."""
+        with self._spawn_lock:
+            self._stopped = True
+            process, endpoint = self._process, self._endpoint
+        if endpoint is not None:
+            endpoint.close()
+        if process is not None:
+            process.kill()
+
+    def _start(self, deadline: Deadline) -> None:
+        cause = f"the start limit of {format_duration(self.limits.start_s)}"
+        limit = Deadline.after(self.limits.start_s, cause).earlier(deadline)
+        started = False
+        try:
+            self._start_process(limit)
+            self._read_info(limit)
+            started = True
+        except ExternalPluginError as exc:
+            # A caller in a hurry must not decide for all others that the plugin is broken.
+            if not deadline.passed and not self._stopped:
+                self.error = exc
+            raise
+        finally:
+            if not started:
+                self._drop_process()
+
+    def _start_process(self, limit: Deadline) -> None:
+        for _ in range(_PORT_TRIES):
+            process, endpoint = self._spawn()
+            if self._is_healthy(process, endpoint, limit):
+                return
+            self._drop_process()
+        raise PluginStartError(
+            f"plugin {self.id} found its port taken by another program, {_PORT_TRIES} times in a row",
+            plugin_id=self.id,
+            hint="does it listen on the port that PLUGIN_PORT names?",
+        )
+
+    def _spawn(self) -> tuple[PluginProcess, PluginEndpoint]:
+        self._drop_process()
+        with self._spawn_lock:
+            if self._stopped:
+                raise self._error("is stopped: the test session has ended")
+            process = self._process = PluginProcess(self.manifest, free_port(), self.stdout, self.stderr)
+        # Loaded while the process starts, so that it costs no time.
+        from pytest_testmesh.external.connection import PluginEndpoint
+
+        endpoint = PluginEndpoint(self.id, process.port, max_answer_bytes=self.limits.answer_bytes)
+        self._endpoint = endpoint
+        return process, endpoint
+
+    def _drop_process(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            endpoint.close()
+        if self._process is not None:
+            self._process.kill()
+
+    def _is_healthy(self, process: PluginProcess, endpoint: PluginEndpoint, limit: Deadline) -> bool:
+        """Poll ``/health``; False when the port turns out to be another program's."""
+        import psutil  # noqa: F401 - loaded while the process starts, so that it costs no time
+
+        seen = ""
+        for _ in attempts(_health_delays(), limit):
+            code = process.exit_code()
+            if code is not None:
+                if port_is_taken(process.port):
+                    return False
+                raise self._exited(process, code)
+            if limit.passed:
+                break
+            problem = self._health(endpoint, limit)
+            if problem is None:
+                return process.holds_port()
+            seen = problem
+        raise self._never_healthy(process, limit, seen)
+
+    def _health(self, endpoint: PluginEndpoint, limit: Deadline) -> str | None:
+        """Ask once; return what is wrong, or None. A server may answer anything while it starts."""
+        try:
+            answer = endpoint.request("GET", "/health", deadline=Deadline.after(_HEALTH_ANSWER_S, "").earlier(limit))
+        except ConnectionRefusedError:
+            return ""
+        except TimeoutError:
+            return "GET /health: no answer"
+        except OSError as exc:
+            return f"GET /health: {exc.strerror or exc}"
+        except PluginProtocolError as exc:
+            return exc.message.removeprefix(f"plugin {self.id}: ")
+        return health_problem(self.id, answer)
+
+    def _read_info(self, limit: Deadline) -> None:
+        assert self._process is not None
+        assert self._endpoint is not None
+        try:
+            answer = self._endpoint.request("GET", "/info", deadline=limit)
+        except TimeoutError as exc:
+            raise self._error(f"did not answer GET /info within {limit.cause}") from exc
+        except OSError as exc:
+            raise self._broken(self._process, "GET /info", exc, 0) from exc
+        self._actions = {each.id: each for each in parse_info(self.id, answer)}
+        self._on_info(self.manifest, self._actions)
+
+    def _exited(self, process: PluginProcess, code: int) -> PluginStartError:
+        process.kill()
+        told = _with_stderr(f"plugin {self.id} {describe_exit(code)} before it was healthy", self.stderr, 0)
+        hint = None
+        if code == 0:
+            hint = "the entry point must stay in the foreground until /shutdown"
+        return PluginStartError(told, plugin_id=self.id, hint=hint)
+
+    def _never_healthy(self, process: PluginProcess, limit: Deadline, seen: str) -> PluginStartError:
+        process.collect_output()
+        if seen:
+            problem, hint = f"did not become healthy within {limit.cause}: {seen}", None
+        else:
+            others = ", ".join(str(port) for port in sorted(process.listening_ports()))
+            problem = f"did not listen on 127.0.0.1:{process.port} within {limit.cause}"
+            hint = "the port to listen on is in the environment variable PLUGIN_PORT"
+            hint += f"; it listens on {others}" if others else ""
+        told = _with_stderr(f"plugin {self.id} {problem}", self.stderr, 0)
+        return PluginStartError(told, plugin_id=self.id, hint=hint)
+
+    def _late(self, action: str, deadline: Deadline) -> ActionTimeoutError:
+        within = f"within {deadline.cause}" if deadline.cause else "in time"
+        return ActionTimeoutError(
+            f"plugin {self.id} did not answer {action} {within}",
+            hint="its process was killed, and is started again when a step needs it; "
+            "a step that may take longer needs a longer timeout",
+        )
+
+    def _broken(self, process: PluginProcess, action: str, exc: OSError, printed: int) -> ExternalPluginError:
+        """Tell why the connection broke; the end of the process, if that is why, shows a moment later."""
+        code = process.wait(Deadline.after(_CRASH_SEEN_S, ""))
+        process.collect_output()
+        if code is None:
+            return self._error(f"dropped {action}, its process still runs: {exc.strerror or exc}")
+        told = _with_stderr(f"plugin {self.id} {describe_exit(code)} while it ran {action}", self.stderr, printed)
+        return ExternalPluginError(told, plugin_id=self.id)
+
+    def _error(self, problem: str) -> ExternalPluginError:
+        return ExternalPluginError(f"plugin {self.id} {problem}", plugin_id=self.id)
+
+
+def _health_delays() -> Iterator[float]:
+    """Seconds between polls: short while most plugins start, never longer than the protocol's 100 ms."""
+    delay = 0.005
+    while True:
+        yield delay
+        delay = min(delay * 1.2, 0.1)
+
+
+def _ask_to_end(endpoint: PluginEndpoint, deadline: Deadline) -> None:
+    """Send ``POST /shutdown``; what counts is whether the process ends, not what it answers."""
+    try:
+        endpoint.request("POST", "/shutdown", deadline=deadline)
+    except (OSError, PluginProtocolError):
+        return
+    finally:
+        # A server that waits for open connections before it ends must not wait for ours.
+        endpoint.close()
+
+
+def _with_stderr(message: str, stderr: OutputTail, printed: int) -> str:
+    """Add what stderr said after position *printed*: its most telling line at once, the last lines below."""
+    lines = stderr.last_lines(_STDERR_LINES, printed)
+    if not lines:
+        return message
+    telling = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1]).strip()
+    rest = "".join(f"\n  stderr: {line}" for line in lines) if len(lines) > 1 else ""
+    return f"{message}: {telling}{rest}"
+
+
+def _again(error: ExternalPluginError) -> ExternalPluginError:
+    """Return a fresh copy: an exception that is raised twice would collect the tracebacks of both."""
+    return type(error)(error.message, plugin_id=error.plugin_id, hint=error.hint)

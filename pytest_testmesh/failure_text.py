@@ -1,0 +1,258 @@
+"""The text of a failure: one layout for every action, the first line alone tells where, what and why."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pytest_testmesh.errors import MeshError, StepAssertionError
+from pytest_testmesh.loader import excerpt
+from pytest_testmesh.model import Location
+from pytest_testmesh.records import FailedAssertion, Failure, StepRecord
+from pytest_testmesh.runner import FlowRun
+from pytest_testmesh.scope import Scope
+from pytest_testmesh.units import format_duration
+
+Compare = Callable[[Any, Any], list[str]]
+
+_VALUE_WIDTH = 80
+_DIFF_LINES = 14
+_CHAIN_STEPS = 7
+_HISTORY_LINES = 6
+_LOG_LINES = 10
+_OWN_CODE = (str(Path(__file__).parent), "pluggy")
+_PHASE_WORDS = {"setup": "setup step", "steps": "step", "teardown": "teardown step"}
+
+
+def headline(failure: Failure) -> str:
+    """Return the one line that is also the short summary and the JUnit message."""
+    error, step, record = failure.error, failure.step, failure.record
+    where = getattr(error, "location", None) or step.location
+    attempt = f", attempt {record.attempts}/{_limit(failure)}" if record.attempts > 1 else ""
+    return (
+        f'{where}: {_PHASE_WORDS[failure.record.phase]} {failure.position} "{step.id}" ({step.action}) failed '
+        f"after {format_duration(record.duration_s)}{attempt}: {_one_line(error.message)}"
+    )
+
+
+def flow_error_headline(error: MeshError, fallback: Location | str) -> str:
+    """Return the one line for an error that belongs to the file rather than to a step that ran."""
+    return f"{getattr(error, 'location', None) or fallback}: {_one_line(error.message)}"
+
+
+def describe_flow_error(error: MeshError, fallback: Location | str, source: bytes | None) -> list[str]:
+    """Return the report of an error found before any step ran: headline, excerpt with a caret, hint."""
+    location: Location | None = getattr(error, "location", None)
+    lines = [flow_error_headline(error, fallback)]
+    if location is not None and source is not None:
+        lines += _indented(excerpt(source, location.line), 1)
+        lines.append(_caret(location))
+    return [*lines, *_hint(error)]
+
+
+def describe_failure(failure: Failure, run: FlowRun, source: bytes | None, compare: Compare) -> list[str]:
+    """Return the report of a failed step; *compare* gives pytest's own diff of two values."""
+    return [
+        headline(failure),
+        f"  {_chain(failure, run.records)}",
+        *_excerpt(failure, source),
+        *_assertions(failure, compare),
+        *_history(failure),
+        *_values(failure, run.scope),
+        *_exchange(failure.record),
+        *_details(failure.error),
+        *_logs(failure.record),
+        *_raised(failure.error),
+        *_hint(failure.error),
+        *(f"  error step too: {headline(each)}" for each in failure.secondary),
+    ]
+
+
+def shown(value: Any, width: int = _VALUE_WIDTH) -> str:
+    """Write a value as JSON on one line, cut to *width* characters."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _limit(failure: Failure) -> str:
+    return str(failure.record.max_attempts) if failure.record.max_attempts else str(failure.record.attempts)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _chain(failure: Failure, records: list[StepRecord]) -> str:
+    links = [record for record in records if record.phase == failure.record.phase and record.parent is None]
+    at = next(number for number, record in enumerate(links) if record is failure.record)
+    first = max(0, at - _CHAIN_STEPS + 3)
+    last = first + _CHAIN_STEPS
+    texts = [_link(record) for record in links[first:last]]
+    if first:
+        texts.insert(0, f"{first} before")
+    if len(links) > last:
+        texts.append(f"{len(links) - last} more {links[-1].outcome}")
+    return " > ".join(texts)
+
+
+def _link(record: StepRecord) -> str:
+    if record.outcome == "passed":
+        return f"{record.id} {format_duration(record.duration_s)} ok"
+    if record.outcome == "failed":
+        return f"{record.id} FAILED" + (", continued" if record.continued else "")
+    return f"{record.id} {record.outcome}"
+
+
+def _excerpt(failure: Failure, source: bytes | None) -> Iterator[str]:
+    if source is None:
+        return
+    location = getattr(failure.error, "location", None) or failure.step.location
+    yield from _indented(excerpt(source, location.line), 1)
+    names = failure.attempt.names
+    if isinstance(failure.error, StepAssertionError) and failure.error.failed and names is not None:
+        expression = failure.error.failed[0].assertion.expression
+        parts = ", ".join(f"{part.text} = {_part(part)}" for part in expression.parts(names))
+        if parts:
+            yield f"      |{' ' * location.column}{parts}"
+    elif location.column > 1:
+        yield _caret(location)
+
+
+def _caret(location: Location) -> str:
+    return f"      |{' ' * location.column}^"
+
+
+def _indented(lines: Iterable[str], width: int) -> list[str]:
+    return [f"{' ' * width}{line}" for line in lines]
+
+
+def _part(part: Any) -> str:
+    return part.error if part.error is not None else shown(part.value, 60)
+
+
+def _assertions(failure: Failure, compare: Compare) -> Iterator[str]:
+    error, names = failure.error, failure.attempt.names
+    if not isinstance(error, StepAssertionError) or not error.failed or names is None:
+        return
+    yield f"  {len(error.failed)} of {error.total} assertions failed:"
+    width = min(48, max(len(each.assertion.expression.text) for each in error.failed))
+    for each in error.failed:
+        yield f"    {each.assertion.expression.text:<{width}}  {_seen(each, names)}"
+        yield from _diff(each, names, compare)
+
+
+def _seen(failed: FailedAssertion, names: Any) -> str:
+    if failed.error is not None:
+        return _one_line(failed.error.message)
+    if failed.group == "assert_none":
+        return "true, listed under assert_none"
+    comparison = failed.assertion.expression.comparison(names)
+    if comparison is not None:
+        return f"{shown(comparison.left, 60)} {comparison.operator} {shown(comparison.right, 60)}"
+    return ", ".join(f"{part.text} = {_part(part)}" for part in failed.assertion.expression.parts(names))
+
+
+def _diff(failed: FailedAssertion, names: Any, compare: Compare) -> Iterator[str]:
+    comparison = failed.assertion.expression.comparison(names) if failed.error is None else None
+    if comparison is None or comparison.operator != "==" or not _worth_a_diff(comparison):
+        return
+    lines = compare(comparison.left, comparison.right)[1:]
+    yield from (f"      {line}" for line in lines[:_DIFF_LINES])
+    if len(lines) > _DIFF_LINES:
+        yield f"      ... {len(lines) - _DIFF_LINES} more lines of the difference"
+
+
+def _worth_a_diff(comparison: Any) -> bool:
+    sides = (comparison.left, comparison.right)
+    if all(isinstance(side, (dict, list)) for side in sides):
+        return True
+    return all(isinstance(side, str) for side in sides) and max(map(len, sides)) > _VALUE_WIDTH // 2
+
+
+def _history(failure: Failure) -> Iterator[str]:
+    if failure.record.attempts < 2:
+        return
+    number, label = 1, "attempts"
+    entries = failure.record.history
+    if len(entries) > _HISTORY_LINES:
+        entries = [*entries[: _HISTORY_LINES // 2], *entries[-_HISTORY_LINES // 2 :]]
+    for message, count in entries:
+        numbers = f"{number}-{number + count - 1}" if count > 1 else str(number)
+        yield f"  {label:<9} {numbers}: {_one_line(message)[:160]}"
+        number, label = number + count, ""
+
+
+def _values(failure: Failure, scope: Scope) -> Iterator[str]:
+    label = "values"
+    for name in sorted(_names_used(failure)):
+        try:
+            value = scope.lookup(name)
+        except MeshError:
+            continue
+        yield f"  {label:<9} {name} = {shown(value, 60)}  <- {scope.origin(name)}"
+        label = ""
+
+
+def _names_used(failure: Failure) -> set[str]:
+    step, result = failure.step, failure.attempt.result or {}
+    names = set(step.config.names)
+    for assertion in (*step.asserts, *step.assert_any, *step.assert_none):
+        names |= assertion.expression.placeholder_names
+        names |= {name for name in assertion.expression.names if name not in result}
+    if step.when is not None:
+        names |= step.when.expression.names | step.when.expression.placeholder_names
+    return names
+
+
+def _exchange(record: StepRecord) -> Iterator[str]:
+    exchange = record.exchange
+    if exchange is None:
+        return
+    for label, make in (("sent", exchange.sent), ("received", exchange.received)):
+        if make is not None:
+            first, *rest = make().splitlines() or [""]
+            yield f"  {label:<9} {first}"
+            yield from (f"            {line}" for line in rest[:8])
+
+
+def _details(error: MeshError) -> Iterator[str]:
+    code, details = getattr(error, "code", None), getattr(error, "details", None)
+    if code and details is not None and code not in _OWN_CODES:
+        yield f"  code      {code}"
+    if details:
+        yield f"  details   {shown(details, 300)}"
+
+
+_OWN_CODES = frozenset(
+    {"ACTION_FAILED", "CONFIG_ERROR", "TIMEOUT", "CONNECTION_ERROR", "TARGET_ERROR", "ACTION_RAISED"}
+)
+
+
+def _logs(record: StepRecord) -> Iterator[str]:
+    label = "logs"
+    for log in record.logs[-_LOG_LINES:]:
+        yield f"  {label:<9} {log.get('level', 'info')}: {_one_line(str(log.get('message', '')))[:200]}"
+        label = ""
+
+
+def _raised(error: MeshError) -> Iterator[str]:
+    cause = error.__cause__
+    if getattr(error, "code", None) != "ACTION_RAISED" or cause is None:
+        return
+    frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if not _is_ours(frame.filename)]
+    for frame in frames[-4:]:
+        yield f"  raised    {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}"
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_OWN_CODE[0]) or "pluggy" in Path(filename).parts
+
+
+def _hint(error: MeshError) -> list[str]:
+    return [f"  hint: {error.hint}"] if error.hint else []

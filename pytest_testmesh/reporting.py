@@ -1,0 +1,159 @@
+"""What a flow item adds to pytest's reports: failure text, sections, properties, JSON; all through the masking sink."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_testmesh.errors import MeshError
+from pytest_testmesh.failure_text import describe_failure, describe_flow_error, flow_error_headline, headline
+from pytest_testmesh.records import Failure, StepRecord
+from pytest_testmesh.secrets import Masker
+
+if TYPE_CHECKING:
+    from pytest_testmesh.runner import FlowRun
+
+_PHASE_OF_WHEN = {"setup": "setup", "call": "steps", "teardown": "teardown"}
+
+
+class FlowFailure(AssertionError):
+    """Carries the finished report text to pytest, which prints it as it is."""
+
+
+class ItemReporter:
+    """Writes the reports of one run of one item; *run* is None until the run's state exists."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+        self.run: FlowRun | None = None
+
+    def failure_repr(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        """Return pytest's representation of a `MeshError`: our text, the author's file and line, no traceback."""
+        error = excinfo.value
+        assert isinstance(error, MeshError)
+        failures = self._failures_of(error)
+        lines = self._describe(error, failures)
+        masker = self._masker()
+        failure = FlowFailure(masker.text("\n".join(lines)))
+        shown = pytest.ExceptionInfo.from_exc_info((FlowFailure, failure, excinfo.tb))
+        repr_ = shown.getrepr(style="value", chain=False)
+        self._point_into_the_flow(repr_.reprcrash, error, failures, masker)
+        return repr_
+
+    def complete(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Fill in what pytest cannot know about a flow, and mask everything that leaves the item."""
+        if report.when != "call" and call.excinfo is not None and isinstance(call.excinfo.value, MeshError):
+            report.longrepr = self.failure_repr(call.excinfo)
+        masker = self._masker()
+        if self.run is not None:
+            self._add_steps(report, self.run, masker)
+        report.sections = [(name, masker.text(text)) for name, text in report.sections]
+        report.user_properties = [(name, masker.tree(value)) for name, value in report.user_properties]
+
+    def _failures_of(self, error: MeshError) -> list[Failure]:
+        if self.run is None:
+            return []
+        phase = next((each.record.phase for each in self.run.failures if each.error is error), None)
+        return [each for each in self.run.failures if each.record.phase == phase]
+
+    def _describe(self, error: MeshError, failures: list[Failure]) -> list[str]:
+        source = self._source()
+        if self.run is None or not failures:
+            return describe_flow_error(error, self._shown_path(), source)
+        texts = [describe_failure(failure, self.run, source, self._compare) for failure in failures]
+        lines = texts[0]
+        for text in texts[1:]:
+            lines += ["", *text]
+        return lines
+
+    def _point_into_the_flow(
+        self, crash: Any, error: MeshError, failures: list[Failure], masker: Masker
+    ) -> None:
+        if crash is None:
+            return
+        location = getattr(error, "location", None) or (failures[0].step.location if failures else None)
+        message = headline(failures[0]) if failures else flow_error_headline(error, self._shown_path())
+        crash.path = str(self._item.path)
+        crash.lineno = location.line if location else 1
+        crash.message = masker.text(message)
+
+    def _add_steps(self, report: pytest.TestReport, run: FlowRun, masker: Masker) -> None:
+        phase = _PHASE_OF_WHEN[report.when or "call"]
+        records = [record for record in run.records if record.phase == phase]
+        for record in records:
+            report.sections += _sections(record, report.when or "call")
+            if report.when == "call":
+                report.user_properties.append((f"testmesh.step.{record.id}", _property(record)))
+        if records:
+            report.testmesh = _json_safe(masker.tree(self._as_json(report, run, records)))  # type: ignore[attr-defined]
+
+    def _as_json(self, report: pytest.TestReport, run: FlowRun, records: list[StepRecord]) -> dict[str, Any]:
+        flow = run.flow
+        verbose = self._item.config.get_verbosity() > 1
+        return {
+            "flow": flow.name,
+            "path": flow.location.path,
+            "suite": flow.suite,
+            "tags": list(flow.tags),
+            "phase": _PHASE_OF_WHEN[report.when or "call"],
+            "steps": [{**record.to_json(), **(_traffic(record) if verbose else {})} for record in records],
+        }
+
+    def _masker(self) -> Masker:
+        masker = Masker(self._item.config.getini("testmesh_secrets"))
+        masker.collect(os.environ)
+        if self.run is not None:
+            masker.collect(self.run.scope.variables())
+            masker.collect(self.run.scope.step_outputs())
+            for record in self.run.records:
+                masker.collect(record.config)
+        return masker
+
+    def _source(self) -> bytes | None:
+        try:
+            return self._item.path.read_bytes()
+        except OSError:
+            return None
+
+    def _shown_path(self) -> str:
+        return os.path.relpath(self._item.path, self._item.config.rootpath)
+
+    def _compare(self, left: Any, right: Any) -> list[str]:
+        config = self._item.config
+        answers = self._item.ihook.pytest_assertrepr_compare(config=config, op="==", left=left, right=right)
+        return next((lines for lines in answers if lines), [])
+
+
+def _sections(record: StepRecord, when: str) -> list[tuple[str, str]]:
+    sections = [(f"Captured {name} {when}: step {record.id}", text) for name, text in record.sections if text]
+    if record.logs:
+        lines = "\n".join(f"{log.get('level', 'info').upper():<8} {log.get('message', '')}" for log in record.logs)
+        sections.append((f"Captured step log {when}: step {record.id}", lines))
+    return sections
+
+
+def _property(record: StepRecord) -> str:
+    text = f"{record.state} {record.duration_s:.3f}s"
+    if record.attempts > 1:
+        text += f", attempt {record.attempts}"
+    return f"{text}: {record.reason}" if record.reason else text
+
+
+def _traffic(record: StepRecord) -> Mapping[str, Any]:
+    exchange = record.exchange
+    if exchange is None:
+        return {}
+    return {
+        name: make(verbose=True)
+        for name, make in (("sent", exchange.sent), ("received", exchange.received))
+        if make is not None
+    }
+
+
+def _json_safe(value: Any) -> Any:
+    # xdist ends the whole run over one value that is not plain data.
+    return json.loads(json.dumps(value, default=str))

@@ -1,0 +1,168 @@
+"""Checks of a config against its JSON Schema: a quick yes for the usual case, jsonschema for every other."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Path = tuple["str | int", ...]
+Proof = Callable[[Any], bool]
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: type(value) is str,
+    "boolean": lambda value: type(value) is bool,
+    "integer": lambda value: type(value) is int,
+    "number": lambda value: type(value) is int or type(value) is float,
+    "null": lambda value: value is None,
+    "array": lambda value: type(value) is list,
+    "object": lambda value: type(value) is dict,
+}
+_ANNOTATIONS = frozenset({"description", "title", "default", "examples", "$schema", "$id"})
+_PROVED = frozenset({"type", "enum", "properties", "required", "additionalProperties", "items"})
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The first thing that is wrong with a value: where, what, and what to do."""
+
+    path: Path
+    message: str
+    hint: str | None = None
+
+
+def compile_proof(schema: Mapping[str, Any] | bool) -> Proof:
+    """Return a quick test that says True only for values that surely fit *schema*.
+
+    False means "ask jsonschema". jsonschema takes more time for one config than the rest of the engine does for
+    a step; most configs need no more than this.
+    """
+    if not isinstance(schema, Mapping) or schema.keys() - _ANNOTATIONS - _PROVED:
+        return _unproved
+    tests = [_prove_type(schema["type"])] if "type" in schema else []
+    if "enum" in schema:
+        tests.append(_prove_enum(schema["enum"]))
+    if "properties" in schema or "required" in schema or "additionalProperties" in schema:
+        tests.append(_prove_object(schema))
+    if "items" in schema:
+        tests.append(_prove_items(schema["items"]))
+    if len(tests) == 1:
+        return tests[0]
+    return lambda value: all(test(value) for test in tests)
+
+
+def _unproved(value: Any) -> bool:
+    return False
+
+
+def _prove_type(types: str | list[str]) -> Proof:
+    checks = [_TYPES.get(each, _unproved) for each in ([types] if isinstance(types, str) else types)]
+    if len(checks) == 1:
+        return checks[0]
+    return lambda value: any(check(value) for check in checks)
+
+
+def _prove_enum(choices: list[Any]) -> Proof:
+    texts = frozenset(each for each in choices if type(each) is str)
+    return lambda value: type(value) is str and value in texts
+
+
+def _prove_object(schema: Mapping[str, Any]) -> Proof:
+    proofs = {key: compile_proof(each) for key, each in schema.get("properties", {}).items()}
+    required = frozenset(schema.get("required", ()))
+    rest = schema.get("additionalProperties", True)
+    other = compile_proof(rest) if isinstance(rest, Mapping) else (lambda value: bool(rest))
+
+    def proved(value: Any) -> bool:
+        if type(value) is not dict:
+            return False
+        if not required <= value.keys():
+            return False
+        return all(proofs.get(key, other)(each) for key, each in value.items())
+
+    return proved
+
+
+def _prove_items(items: Mapping[str, Any]) -> Proof:
+    proof = compile_proof(items)
+    return lambda value: type(value) is list and all(map(proof, value))
+
+
+class ConfigSchema:
+    """A JSON Schema, compiled once.
+
+    Source: https://json-schema.org/draft/2020-12, through the jsonschema library, without network.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+        self._proof = compile_proof(schema)
+        self._validator: Any = None
+
+    def violation(self, value: Any) -> Violation | None:
+        """Return the first thing that is wrong with *value*, or None."""
+        if self._proof(value):
+            return None
+        errors = sorted(self._jsonschema().iter_errors(value), key=lambda error: list(map(str, error.path)))
+        return _violation(errors[0]) if errors else None
+
+    def at(self, path: Path) -> Mapping[str, Any]:
+        """Return the schema that ``properties`` and ``items`` give for the value at *path*; empty for none."""
+        found: Any = self.schema
+        for key in path:
+            if isinstance(key, int):
+                found = found.get("items")
+            else:
+                found = found.get("properties", {}).get(key, found.get("additionalProperties"))
+            if not isinstance(found, Mapping):
+                return {}
+        return found  # type: ignore[no-any-return]
+
+    def _jsonschema(self) -> Any:
+        if self._validator is None:
+            import jsonschema
+            import referencing
+
+            validator = jsonschema.validators.validator_for(self.schema, default=jsonschema.Draft202012Validator)
+            self._validator = validator(self.schema, registry=referencing.Registry())
+        return self._validator
+
+
+def _violation(error: Any) -> Violation:
+    path = tuple(error.absolute_path)
+    where = f"config.{dotted(path)}" if path else "config"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        return _unknown_key(error, path)
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return Violation(path, f"{where} lacks the key {missing}")
+    if error.validator == "type":
+        expected = error.validator_value
+        expected = expected if isinstance(expected, str) else " or ".join(expected)
+        return Violation(path, f"{where} must be {expected}, not {_shown(error.instance)}")
+    return Violation(path, f"{where}: {error.message}")
+
+
+def _unknown_key(error: Any, path: Path) -> Violation:
+    known = sorted(error.schema.get("properties", {}))
+    extra = next(
+        (key for key in error.instance if key not in known), "?"
+    )  # patternProperties could have matched others
+    near = difflib.get_close_matches(str(extra), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    where = f"config.{dotted(path)}" if path else "config"
+    return Violation((*path, extra), f"{where} has an unknown key {extra}", hint)
+
+
+def dotted(path: Path) -> str:
+    """Write a path for people: ``"items[0].name"``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,56 @@
+"""Steps on the terminal: a line each with ``-v``, requests and responses with ``-vv``, continued failures counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_testmesh.units import format_duration
+
+_COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "not run": "yellow"}
+
+
+class StepLines:
+    """Prints the steps of finished flows, on the process that owns the terminal (xdist: the controller)."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._verbosity = config.get_verbosity()
+        self._continued: list[str] = []
+        self._terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+
+    def show(self, facts: dict[str, Any]) -> None:
+        """Print the steps of one phase of an item; *facts* is the report's ``testmesh`` attribute."""
+        for step in facts["steps"]:
+            if step["continued"]:
+                self._continued.append(f"{facts['path']}:{step['line']}: step {step['id']}: {step['reason']}")
+        if self._verbosity > 0 and self._terminal is not None:
+            self._terminal.ensure_newline()
+            for step in facts["steps"]:
+                self._write_step(facts["phase"], step)
+
+    def _write_step(self, phase: str, step: dict[str, Any]) -> None:
+        where = "" if phase == "steps" else f"{phase}: "
+        outcome = "failed, continued" if step["continued"] else step["outcome"]
+        self._terminal.write(f"    {where}{step['id']} ({step['action']}) ")
+        self._terminal.write(outcome, **{_COLOURS[step["outcome"]]: True})
+        self._terminal.write_line(_note(step))
+        if self._verbosity > 1:
+            for label in ("sent", "received"):
+                for line in step.get(label, "").splitlines():
+                    self._terminal.write_line(f"        {label:<9} {line}")
+
+    def summarize(self) -> None:
+        """Print the failures that ``on_error: continue`` let pass, with their count."""
+        if self._continued and self._terminal is not None:
+            count = len(self._continued)
+            self._terminal.section(f"{count} step{'s' if count > 1 else ''} failed, continued", yellow=True)
+            for line in self._continued:
+                self._terminal.write_line(line)
+
+
+def _note(step: dict[str, Any]) -> str:
+    if step["outcome"] in {"skipped", "not run"}:
+        return f" ({step['reason']})"
+    attempts = f", {step['attempts']} attempts" if step["attempts"] > 1 else ""
+    return f" in {format_duration(step['duration_s'])}{attempts}"

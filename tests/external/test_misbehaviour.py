@@ -1,0 +1,254 @@
+"""One row for each way in which a plugin can go wrong: the error's kind and its first line, and nothing left."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from pytest_testmesh.errors import (
+    ActionError,
+    ActionTimeoutError,
+    ExternalPluginError,
+    MeshError,
+    PluginProtocolError,
+    PluginStartError,
+)
+
+AT_START = {
+    "exits-at-once": (PluginStartError, "exited with code 3 before it was healthy: RuntimeError: no database"),
+    "exits-cleanly": (PluginStartError, "exited with code 0 before it was healthy"),
+    "killed-at-start": (PluginStartError, "was killed by SIGKILL before it was healthy"),
+    "never-listens": (
+        PluginStartError,
+        r"did not listen on 127\.0\.0\.1:\d+ within the start limit of 1\.00s: thinking",
+    ),
+    "listens-elsewhere": (PluginStartError, r"did not listen on 127\.0\.0\.1:\d+ within the start limit of 1\.00s"),
+    "health-starting": (
+        PluginStartError,
+        "did not become healthy within the start limit of 1.00s: GET /health: status is 'starting', "
+        'not "healthy"',
+    ),
+    "health-without-status": (
+        PluginStartError,
+        "did not become healthy within the start limit of 1.00s: GET /health: the answer has no \"status\": "
+        '{"ok": true}',
+    ),
+    "health-not-json": (
+        PluginStartError,
+        "did not become healthy within the start limit of 1.00s: GET /health: the answer is not JSON: I am fine",
+    ),
+    "health-500": (
+        PluginStartError,
+        "did not become healthy within the start limit of 1.00s: GET /health: HTTP 500: <h1>oops</h1>",
+    ),
+    "health-hangs": (
+        PluginStartError,
+        "did not become healthy within the start limit of 1.00s: GET /health: no answer",
+    ),
+    "health-drops": (
+        PluginStartError,
+        "did not become healthy within the start limit of 1.00s: GET /health: it closed the connection "
+        "without an answer",
+    ),
+    "info-404": (PluginProtocolError, 'GET /info: HTTP 404: {"error": "not found"}'),
+    "info-not-json": (PluginProtocolError, "GET /info: the answer is not JSON: <html>"),
+    "info-other-json": (
+        PluginProtocolError,
+        'GET /info: the answer has no "id" and no "actions": {"hello": "world"}',
+    ),
+    "info-actions-object": (PluginProtocolError, "GET /info: actions is an object, not a list: {"),
+    "info-action-text": (PluginProtocolError, "GET /info: actions[0] is a text, not an object: {"),
+    "info-action-no-id": (PluginProtocolError, "GET /info: actions[0].id is missing: {"),
+    "info-schema-text": (PluginProtocolError, "GET /info: actions[0].schema is a text, not an object: {"),
+    "info-hangs": (ExternalPluginError, "did not answer GET /info within the start limit of 1.00s"),
+    "info-dies": (ExternalPluginError, "exited with code 7 while it ran GET /info: ValueError: out of luck"),
+}
+
+IN_EXECUTE = {
+    "fails": (ActionError, "NO_STOCK: nothing left"),
+    "fails-with-400": (ActionError, "NO_STOCK: nothing left"),
+    "fails-with-500": (ActionError, "NO_STOCK: nothing left"),
+    "fails-without-code": (ActionError, "PLUGIN_FAILED: it broke"),
+    "fails-without-error": (
+        PluginProtocolError,
+        'POST /execute of {id}.run: "success" is false, but there is no "error" with a code and a message: {{',
+    ),
+    "fails-with-text": (PluginProtocolError, "POST /execute of {id}.run: error is a text, not an object: {{"),
+    "no-success": (PluginProtocolError, 'POST /execute of {id}.run: the answer has no "success": {{"output": {{}}}}'),
+    "success-text": (PluginProtocolError, 'POST /execute of {id}.run: "success" is a text, not true or false: {{'),
+    "output-list": (PluginProtocolError, "POST /execute of {id}.run: output is a list, not an object: {{"),
+    "logs-texts": (PluginProtocolError, "POST /execute of {id}.run: logs[0] is a text, not an object: {{"),
+    "log-message-number": (
+        PluginProtocolError,
+        "POST /execute of {id}.run: logs[0].message is a number, not a text: {{",
+    ),
+    "metrics-number": (PluginProtocolError, "POST /execute of {id}.run: metrics is a number, not an object: {{"),
+    "answer-null": (PluginProtocolError, "POST /execute of {id}.run: the answer is null, not an object: null"),
+    "answer-list": (PluginProtocolError, "POST /execute of {id}.run: the answer is a list, not an object: [1, 2]"),
+    "answer-empty": (PluginProtocolError, "POST /execute of {id}.run: the answer is not JSON: an empty body"),
+    "answer-text": (PluginProtocolError, "POST /execute of {id}.run: the answer is not JSON: it worked"),
+    "answer-nan": (PluginProtocolError, 'POST /execute of {id}.run: the answer is not JSON: {{"success": true'),
+    "answer-deep": (PluginProtocolError, "POST /execute of {id}.run: the answer is not JSON: [[[[["),
+    "answer-latin-1": (PluginProtocolError, 'POST /execute of {id}.run: the answer is not JSON: {{"success": true'),
+    "http-500": (PluginProtocolError, "POST /execute of {id}.run: HTTP 500: <h1>oops</h1>"),
+    "http-404": (PluginProtocolError, 'POST /execute of {id}.run: HTTP 404: {{"error": "not found"}}'),
+    "http-413": (PluginProtocolError, "POST /execute of {id}.run: HTTP 413"),
+    "redirect": (
+        PluginProtocolError,
+        "POST /execute of {id}.run: HTTP 302, a redirect to http://127.0.0.1:9/",
+    ),
+    "not-http": (PluginProtocolError, "POST /execute: the answer is not HTTP: BadStatusLine: SSH-2.0-OpenSSH_9.2"),
+    "many-headers": (PluginProtocolError, "POST /execute: the answer is not HTTP: HTTPException: got more than 100 headers"),
+    "announces-much": (PluginProtocolError, "POST /execute: the answer is larger than 100000 bytes"),
+    "endless": (PluginProtocolError, "POST /execute: the answer is larger than 100000 bytes"),
+    "endless-chunks": (PluginProtocolError, "POST /execute: the answer is larger than 100000 bytes"),
+    "dies": (ExternalPluginError, "exited with code 7 while it ran {id}.run: ValueError: out of luck"),
+    "killed": (ExternalPluginError, "was killed by SIGKILL while it ran {id}.run"),
+    "drops": (
+        ExternalPluginError,
+        "dropped {id}.run, its process still runs: it closed the connection without an answer",
+    ),
+    "half-a-body": (
+        ExternalPluginError,
+        "dropped {id}.run, its process still runs: it closed the connection in the middle of its answer",
+    ),
+    "hangs": (ActionTimeoutError, "did not answer {id}.run within timeout_s 0.50s"),
+    "drips-headers": (ActionTimeoutError, "did not answer {id}.run within timeout_s 0.50s"),
+    "drips-body": (ActionTimeoutError, "did not answer {id}.run within timeout_s 0.50s"),
+}
+
+UNUSUAL = [
+    "http-10",
+    "http-10-with-length",
+    "http-11-until-close",
+    "closes",
+    "chunked",
+    "continues",
+    "newlines-only",
+    "odd-headers",
+    "byte-order-mark",
+    "in-two-parts",
+    "drips-quickly",
+    "answers-twice",
+    "more-keys",
+    "prints-bytes",
+    "listens-late",
+    "healthy-late",
+    "child-on-its-port",
+]
+
+
+def first_line(error: MeshError) -> str:
+    return error.message.partition("\n")[0]
+
+
+@pytest.mark.parametrize(("behaviour", "kind", "text"), [(name, *row) for name, row in AT_START.items()])
+def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, token, behaviour, kind, text):
+    add_plugin(behaviour)
+    pool = make_pool(start_s=1.0, shutdown_s=0.2)
+
+    with pytest.raises(kind) as caught:
+        pool.call(f"{behaviour}.run")
+
+    assert type(caught.value) is kind
+    assert behaviour == caught.value.plugin_id
+    pattern = text if "\\" in text else re.escape(text)
+    assert re.match(rf"plugin {behaviour}:? {pattern}", first_line(caught.value))
+
+
+@pytest.mark.parametrize(("behaviour", "kind", "text"), [(name, *row) for name, row in IN_EXECUTE.items()])
+def test_a_failed_call_is_told_by_its_cause(add_plugin, make_pool, behaviour, kind, text):
+    add_plugin(behaviour)
+    pool = make_pool(answer_bytes=100_000, shutdown_s=0.2)
+    slow = issubclass(kind, ActionTimeoutError)
+
+    with pytest.raises(kind) as caught:
+        pool.call(f"{behaviour}.run", timeout_s=0.5 if slow else 20)
+
+    assert type(caught.value) is kind
+    assert text.format(id=behaviour) in first_line(caught.value)
+
+
+@pytest.mark.parametrize("behaviour", UNUSUAL)
+def test_an_unusual_answer_is_understood_again_and_again(add_plugin, make_pool, behaviour):
+    add_plugin(behaviour)
+    pool = make_pool()
+
+    assert [{"ok": True}] * 3 == [pool.call(f"{behaviour}.run", timeout_s=10) for _ in range(3)]
+
+
+def test_null_counts_as_left_out(add_plugin, make_pool):
+    add_plugin("nulls")
+
+    assert {} == make_pool().call("nulls.run")
+
+
+@pytest.mark.parametrize("behaviour", ["info-without-actions", "info-null-actions"])
+def test_a_plugin_may_list_no_actions_and_still_has_its_id(add_plugin, make_pool, behaviour):
+    add_plugin(behaviour)
+
+    assert {"ok": True} == make_pool().call(behaviour)
+
+
+def test_a_plugin_that_exits_is_told_at_once_not_after_the_start_limit(add_plugin, make_pool):
+    add_plugin("exits-at-once")
+    began = time.monotonic()
+
+    with pytest.raises(PluginStartError):
+        make_pool(start_s=60).call("exits-at-once.run")
+
+    assert time.monotonic() - began < 20
+
+
+def test_a_start_error_shows_the_last_lines_of_stderr_below_its_first_line(add_plugin, make_pool):
+    add_plugin("exits-at-once")
+
+    with pytest.raises(PluginStartError) as caught:
+        make_pool().call("exits-at-once.run")
+
+    assert [
+        "  stderr: Traceback (most recent call last):",
+        "  stderr:   File ...",
+        "  stderr: RuntimeError: no database",
+    ] == caught.value.message.splitlines()[1:]
+
+
+def test_the_hint_names_the_port_that_it_listens_on_instead(add_plugin, make_pool):
+    add_plugin("listens-elsewhere")
+
+    with pytest.raises(PluginStartError) as caught:
+        make_pool(start_s=1.0).call("listens-elsewhere.run")
+
+    assert re.search(r"PLUGIN_PORT; it listens on \d+$", caught.value.hint)
+
+
+def test_a_stranger_that_answers_on_the_port_is_not_taken_for_the_plugin(add_plugin, make_pool):
+    add_plugin("stranger-on-its-port")
+
+    with pytest.raises(PluginStartError, match="found its port taken by another program, 3 times in a row"):
+        make_pool().call("stranger-on-its-port.run")
+
+
+def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool, plugins_dir):
+    count = "open('starts', 'a').write('x'); raise SystemExit('no luck')"
+    folder = add_plugin("unlucky", code=count)
+    pool = make_pool()
+
+    pool.prepare(["unlucky.run"])
+    for _ in range(2):
+        with pytest.raises(PluginStartError, match="no luck"):
+            pool.find("unlucky.run")
+
+    assert "x" == (folder / "starts").read_text()
+
+
+def test_one_broken_plugin_does_not_touch_the_others(add_plugin, make_pool):
+    add_plugin("exits-at-once")
+    add_plugin("behaves")
+    pool = make_pool()
+
+    pool.prepare(["exits-at-once.run", "behaves.run"])
+
+    assert {"ok": True} == pool.call("behaves.run")

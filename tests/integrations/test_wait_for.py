@@ -1,0 +1,148 @@
+"""``wait_for`` polls until ready and tells the last cause when it gives up."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError
+from pytest_testmesh.integrations.wait_for import wait_for
+from pytest_testmesh.polling import Deadline
+from tests.integrations.conftest import drip
+
+
+def test_http_that_is_ready(steps: Any, server: Any) -> None:
+    result = wait_for({"url": server.url("/echo")}, steps.context())
+
+    assert (1, 200) == (result["attempts"], result["status"])
+    assert isinstance(result["duration_ms"], int)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"status_code": 404}, id="status"),
+        pytest.param({"status_code": [200, 404]}, id="one-of-several"),
+        pytest.param({"type": "http", "status_code": 404, "method": "POST"}, id="method"),
+    ],
+)
+def test_http_status(steps: Any, server: Any, config: dict[str, Any]) -> None:
+    assert 404 == wait_for({"url": server.url("/status/404"), **config}, steps.context())["status"]
+
+
+BODY = {"url": "/body?type=application/json&hex=" + b'{"state": "UP", "n": [1, 2], "none": null}'.hex()}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"body_contains": '"UP"'}, id="contains"),
+        pytest.param({"json_path": "$.state"}, id="path-is-there"),
+        pytest.param({"json_path": "$.state", "json_value": "UP"}, id="path-has-value"),
+        pytest.param({"json_path": "$.n[1]", "json_value": 2}, id="element"),
+        pytest.param({"json_path": "n", "json_value": [1, 2]}, id="without-dollar"),
+        pytest.param({"json_path": "$.none", "json_value": None}, id="null"),
+    ],
+)
+def test_http_body(steps: Any, server: Any, config: dict[str, Any]) -> None:
+    assert 1 == wait_for({**config, "url": server.url(BODY["url"]), "timeout": "1s"}, steps.context())["attempts"]
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        pytest.param({"status_code": 201}, "status 200, not 201", id="status"),
+        pytest.param({"body_contains": "DOWN"}, "the body does not contain 'DOWN': {", id="contains"),
+        pytest.param({"json_path": "$.x"}, r"\$\.x is missing: ", id="path"),
+        pytest.param({"json_path": "$.n", "json_value": 3}, r"\$\.n is \[1, 2\], not 3", id="value"),
+        pytest.param({"json_path": "$.n[0]", "json_value": True}, r"is 1, not true", id="value-of-another-type"),
+    ],
+)
+def test_http_that_never_is_as_wanted(steps: Any, server: Any, config: dict[str, Any], problem: str) -> None:
+    said = rf"^waited \d+\.\d\ds for GET http://\S+: {problem}.* \(\d+ attempts; timeout 200ms of wait_for\)$"
+    with pytest.raises(ActionTimeoutError, match=said):
+        wait_for(
+            {**config, "url": server.url(BODY["url"]), "timeout": "200ms", "interval": "50ms"}, steps.context()
+        )
+
+
+def test_refused_connections_count_as_not_yet(steps: Any, unused_port: int) -> None:
+    said = rf"for GET http://127\.0\.0\.1:{unused_port}/: connection refused \([2-9] attempts; "
+    with pytest.raises(ActionTimeoutError, match=said) as caught:
+        wait_for(
+            {"url": f"http://127.0.0.1:{unused_port}/", "timeout": "300ms", "interval": "100ms"}, steps.context()
+        )
+
+    assert "TIMEOUT" == caught.value.code
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_service_that_starts_late(steps: Any, unused_port: int, kind: str) -> None:
+    listening = threading.Event()
+
+    def serve() -> None:
+        time.sleep(0.3)
+        with socket.create_server(("127.0.0.1", unused_port)) as listener:
+            listening.set()
+            connection, _ = listener.accept()
+            with connection:
+                if kind == "http":
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    config = {"url": f"http://127.0.0.1:{unused_port}/"} if kind == "http" else {"port": unused_port}
+    result = wait_for({**config, "host": "127.0.0.1", "timeout": "20s", "interval": "50ms"}, steps.context())
+    thread.join()
+
+    assert listening.is_set()
+    assert result["attempts"] > 1
+
+
+def test_hanging_server_is_left_at_the_deadline(steps: Any, tcp_script: Any) -> None:
+    started = time.monotonic()
+    with pytest.raises(ActionTimeoutError, match=r"waiting for the response headers.* \(1 attempt; "):
+        wait_for({"url": tcp_script(drip(b"", b"")).url(), "timeout": "300ms"}, steps.context())
+
+    assert time.monotonic() - started < 5
+
+
+def test_earlier_deadline_of_the_step_is_named(steps: Any, unused_port: int) -> None:
+    with pytest.raises(ActionTimeoutError, match="; step timeout 200ms"):
+        wait_for(
+            {"port": unused_port, "interval": "50ms"}, steps.context(Deadline.after(0.2, "step timeout 200ms"))
+        )
+
+
+def test_max_attempts(steps: Any, unused_port: int) -> None:
+    with pytest.raises(ActionTimeoutError, match=r"for tcp localhost:\d+: connection refused \(3 attempts"):
+        wait_for({"port": unused_port, "interval": "10ms", "max_attempts": 3}, steps.context())
+
+
+def test_tcp_address_as_url(steps: Any, server: Any) -> None:
+    url = f"tcp://127.0.0.1:{server.server_port}"
+
+    assert 1 == wait_for({"type": "tcp", "url": url}, steps.context())["attempts"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        pytest.param({}, "nothing to wait for", id="empty"),
+        pytest.param({"type": "http", "port": 80}, "type http needs `url`", id="http-without-url"),
+        pytest.param({"type": "udp", "port": 80}, "'udp' cannot be waited for", id="type"),
+        pytest.param({"type": "tcp", "url": "nowhere"}, "names no host and port", id="tcp-url"),
+        pytest.param({"url": "localhost:80"}, "has no scheme", id="url"),
+        pytest.param({"url": "http://h/", "json_value": 1}, "json_value without json_path", id="value-without-path"),
+        pytest.param({"url": "http://h/", "json_path": "$["}, "config.json_path: ", id="path"),
+        pytest.param({"port": 80, "timeout": "soon"}, "'soon' is not a duration", id="timeout"),
+    ],
+)
+def test_bad_config_is_told_at_once(steps: Any, config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ActionConfigError, match=message):
+        wait_for(config, steps.context())

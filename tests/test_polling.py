@@ -1,0 +1,77 @@
+"""Deadlines, and the loop of everything that is tried again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import repeat
+
+import pytest
+
+from pytest_testmesh.polling import NEVER, Deadline, attempts
+
+
+@pytest.mark.parametrize(
+    ("numbers", "delays"), [([1], []), ([1, 2], [0.5]), ([1, 2, 3], [1.0, 2.0])], ids=["no delay", "one", "two"]
+)
+def test_there_is_one_attempt_more_than_there_are_delays(numbers: list[int], delays: list[float]) -> None:
+    slept: list[float] = []
+
+    assert numbers == list(attempts(delays, NEVER, slept.append))
+    assert delays == slept
+
+
+def test_the_first_attempt_happens_even_when_the_time_is_up() -> None:
+    assert [1] == list(attempts(repeat(0.0), Deadline.after(-1, "a timeout"), _never_sleeps))
+
+
+def test_a_delay_is_cut_so_that_the_last_attempt_starts_at_the_deadline() -> None:
+    slept: list[float] = []
+
+    numbers = list(attempts(repeat(3600.0), Deadline.after(0.05, "a timeout"), _recorded(slept)))
+
+    assert [1, 2] == numbers
+    assert 0 < slept[0] <= 0.05
+
+
+def test_nothing_is_slept_after_the_last_attempt() -> None:
+    slept: list[float] = []
+
+    for number in attempts(repeat(1.0), NEVER, slept.append):
+        if number == 3:
+            break
+
+    assert [1.0, 1.0] == slept
+
+
+def test_a_deadline_knows_what_is_left() -> None:
+    later, passed = Deadline.after(60, "step timeout 1m"), Deadline.after(-1, "flow timeout 1s")
+
+    assert 59 < later.remaining() <= 60
+    assert not later.passed
+    assert 0.0 == passed.remaining()
+    assert passed.passed
+
+
+def test_without_a_limit_the_time_is_never_up() -> None:
+    assert float("inf") == NEVER.remaining()
+    assert not NEVER.passed
+
+
+def test_the_earlier_of_two_deadlines_wins_with_its_cause() -> None:
+    step, flow = Deadline.after(1, "step timeout 1s"), Deadline.after(2, "flow timeout 2s")
+
+    assert step == step.earlier(flow) == flow.earlier(step) == step.earlier(NEVER) == NEVER.earlier(step)
+    assert "step timeout 1s" == flow.earlier(step).cause
+
+
+def _never_sleeps(seconds: float) -> None:
+    pytest.fail(f"slept {seconds}")
+
+
+def _recorded(slept: list[float]) -> Callable[[float], None]:
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(seconds)
+
+    return sleep

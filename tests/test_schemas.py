@@ -1,0 +1,152 @@
+"""Configs against JSON Schema: the quick proof must never say yes where jsonschema says no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+import referencing.exceptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_testmesh.schemas import ConfigSchema, compile_proof, dotted
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["url"],
+    "additionalProperties": False,
+    "properties": {
+        "url": {"type": "string"},
+        "method": {"enum": ["GET", "POST"]},
+        "timeout": {"type": ["number", "string"]},
+        "count": {"type": "integer"},
+        "headers": {"type": "object", "additionalProperties": {"type": ["string", "number"]}},
+        "items": {
+            "type": "array",
+            "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        },
+        "anything": {},
+        "always": True,
+        "never": False,
+        "port": {"type": "integer", "minimum": 1},
+    },
+}
+
+KEYS = st.sampled_from([*SCHEMA["properties"], "name"])
+TYPES = ["string", "integer", "number", "null", "boolean", "object", "array", ["string", "null"]]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2) | st.floats(allow_nan=False) | st.sampled_from(["GET", "", "1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner),
+    max_leaves=8,
+)
+SCHEMAS = st.recursive(
+    st.booleans()
+    | st.fixed_dictionaries({}, optional={
+        "type": st.sampled_from(TYPES),
+        "enum": st.lists(JSON, min_size=1, max_size=3),
+        "minimum": st.integers(-1, 1),
+        "title": st.just("a title"),
+    }),
+    lambda inner: st.fixed_dictionaries({}, optional={
+        "type": st.sampled_from(["object", "array", ["object", "array"]]),
+        "properties": st.dictionaries(st.sampled_from(["url", "name", "count"]), inner, max_size=2),
+        "required": st.lists(st.sampled_from(["url", "name"]), unique=True),
+        "additionalProperties": inner,
+        "items": inner,
+    }),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(SCHEMAS, JSON)
+def test_what_is_proved_fits(schema: Any, value: Any) -> None:
+    if compile_proof(schema)(value):
+        jsonschema.Draft202012Validator(schema).validate(value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"url": "http://x"},
+        {"url": "http://x", "method": "POST", "timeout": 5, "count": 1, "headers": {"Accept": "json", "X": 1}},
+        {"url": "http://x", "items": [{"name": "a"}, {"name": "b", "more": None}], "anything": [{}]},
+    ],
+    ids=["required only", "scalars", "nested"],
+)
+def test_a_usual_config_is_proved_without_jsonschema(config: dict[str, Any]) -> None:
+    usual = {key: value for key, value in SCHEMA["properties"].items() if key in config}
+
+    assert compile_proof({**SCHEMA, "properties": usual})(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "hint", "config"),
+    [
+        ((), "config lacks the key url", None, {}),
+        (("url",), "config.url must be string, not 5", None, {"url": 5}),
+        (("timeout",), "config.timeout must be number or string, not None", None, {"url": "x", "timeout": None}),
+        (("count",), "config.count must be integer, not True", None, {"url": "x", "count": True}),
+        (("methd",), "config has an unknown key methd", "did you mean method?", {"url": "x", "methd": "GET"}),
+        (("headers", "X"), "config.headers.X must be string or number, not 0", None, {"url": "", "headers": {"X": 0}}),
+        (("items", 1), "config.items[1] lacks the key name", None, {"url": "x", "items": [{"name": "a"}, {}]}),
+        (("items", 0, "name"), "config.items[0].name must be string, not 1", None, {"url": "", "items": [{"name": 1}]}),
+        (("method",), "config.method: 'PUT' is not one of ['GET', 'POST']", None, {"url": "x", "method": "PUT"}),
+        (("port",), "config.port: 0 is less than the minimum of 1", None, {"url": "x", "port": 0}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_violation_says_where_and_what(
+    path: tuple[str | int, ...], message: str, hint: str | None, config: dict[str, Any]
+) -> None:
+    violation = ConfigSchema(SCHEMA).violation(config)
+
+    assert violation is not None
+    assert (path, message, hint) == (violation.path, violation.message, violation.hint)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"url": "x", "count": 1.0}, {"url": "x", "always": object}, {"url": "x", "port": 8080}, {"url": "x", "items": []}],
+    ids=["whole float", "boolean schema", "minimum", "empty list"],
+)
+def test_what_is_not_proved_is_left_to_jsonschema(config: dict[str, Any]) -> None:
+    assert ConfigSchema(SCHEMA).violation(config) is None
+
+
+def test_the_keys_that_there_are_stand_in_the_hint_when_none_is_near() -> None:
+    violation = ConfigSchema({"properties": {"b": {}, "a": {}}, "additionalProperties": False}).violation({"zzz": 1})
+
+    assert violation is not None
+    assert "known keys: a, b" == violation.hint
+
+
+@pytest.mark.parametrize(
+    ("expected", "path"),
+    [
+        ({"type": "string"}, ("url",)),
+        ({"type": ["string", "number"]}, ("headers", "Accept")),
+        ({"type": "string"}, ("items", 0, "name")),
+        ({}, ("nowhere",)),
+        ({}, ("items", 0, "name", "deeper")),
+        ({}, ("always",)),
+    ],
+    ids=str,
+)
+def test_the_schema_of_a_place_is_found(expected: dict[str, Any], path: tuple[str | int, ...]) -> None:
+    assert expected == ConfigSchema(SCHEMA).at(path)
+
+
+def test_a_reference_to_another_document_is_not_fetched() -> None:
+    schema = ConfigSchema({"properties": {"order": {"$ref": "http://127.0.0.1:1/order.json"}}})
+
+    with pytest.raises(referencing.exceptions.Unresolvable, match=r"order\.json"):
+        schema.violation({"order": {}})
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("", ()), ("a", ("a",)), ("items[0].name", ("items", 0, "name")), ("a.b[1][2]", ("a", "b", 1, 2))],
+)
+def test_a_path_is_written_for_people(text: str, path: tuple[str | int, ...]) -> None:
+    assert text == dotted(path)

@@ -1,0 +1,185 @@
+"""What is masked, and what must stay readable."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from pytest_testmesh.secrets import MASK, Masker
+
+SECRET_NAMES = """
+    password PASSWORD db_password dbPassword DBPassword dbpassword PGPASSWORD passwd pwd passphrase password_2
+    secret secrets client_secret clientSecret clientsecret AWS_SECRET_ACCESS_KEY token tokens accessToken access_token
+    accesstoken csrftoken X-CSRF-Token XSRFToken api_key apiKey api-key X-Api-Key APIKEY APIKey private_key
+    Authorization Proxy-Authorization Cookie Set-Cookie sessionid credentials jwt card card_number cvv
+"""
+OTHER_NAMES = """
+    user passed compass passenger bypass key keyboard secretary tokenizer monkey discard scorecard status iban
+"""
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES.split())
+def test_a_name_that_looks_like_a_secret_is_one(name: str) -> None:
+    assert Masker().is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["", *OTHER_NAMES.split()])
+def test_other_names_are_none(name: str) -> None:
+    assert not Masker().is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["iban", "IBAN", "customer_iban", "customerIban", "x-session"])
+def test_names_can_be_added(name: str) -> None:
+    assert Masker(["iban", "x-session"]).is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [
+        "password: ***",
+        "password=***",
+        'password="***"',
+        "db_password = '***'",
+        '{"password":"***"}',
+        '{"user": "amy", "password": "***", "id": 5}',
+        "Authorization: ***",
+        "X-Api-Key: ***",
+        "?token=***&page=2",
+        "http://amy:***@localhost/",
+        "postgresql://shop:***@db:5432/orders",
+        "Cookie: ***",
+    ],
+)
+@pytest.mark.parametrize("secret", ["hunter", "x"])
+def test_a_value_is_masked_by_its_position(masked: str, secret: str) -> None:
+    assert masked == Masker().text(masked.replace(MASK, secret))
+
+
+@pytest.mark.parametrize(
+    ("masked", "text"),
+    [
+        ("Authorization: ***", "Authorization: Bearer abc.def"),
+        ("Authorization: ***", "Authorization: Basic YW15Omh1bnRlcg=="),
+        ("Authorization: ***", 'Authorization: Digest username="amy", response="6629fae49393"'),
+        ("Cookie: ***", "Cookie: a=1; b=2"),
+        ("Cookie: ***\nAccept: json", "Cookie: a=1; b=2\nAccept: json"),
+        ('{"password": "***"}', '{"password": "a\\"b, c"}'),
+        ('{"password": ***}', '{"password": 12345}'),
+    ],
+)
+def test_all_of_a_value_is_masked(masked: str, text: str) -> None:
+    assert masked == Masker().text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token == 5",
+        "body.token != null",
+        "token =~ x",
+        "token: null",
+        "${token}",
+        "the password is wrong",
+        "status: 200",
+        "http://localhost:8080/a@b",
+        "passed: 3",
+        "a password, a token and a secret",
+    ],
+)
+def test_text_without_a_secret_stays_as_it_is(text: str) -> None:
+    assert text == Masker().text(text)
+
+
+SECRET = 'p@ss w/"ö" 1'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SECRET,
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET, ensure_ascii=False)[1:-1],
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        base64.b64encode(SECRET.encode()).decode().rstrip("="),
+    ],
+    ids=["plain", "url", "url, all", "form", "JSON", "JSON, Unicode", "base64", "base64url", "base64, no padding"],
+)
+def test_a_known_value_is_masked_in_every_form(written: str) -> None:
+    masker = Masker()
+    masker.add(SECRET)
+
+    assert "<***>" == masker.text(f"<{written}>")
+
+
+@pytest.mark.parametrize("user", ["", "a", "am", "amy"])
+@pytest.mark.parametrize("rest", ["", ":", ":x"])
+@pytest.mark.parametrize("secret", ["correct horse battery", "correct horse battery!", "correct horse battery!!"])
+def test_a_known_value_is_masked_within_base64(user: str, rest: str, secret: str) -> None:
+    masker = Masker()
+    masker.add(secret)
+
+    shown = masker.text(base64.b64encode(f"{user}{secret}{rest}".encode()).decode())
+
+    assert MASK in shown
+    assert len(shown) < 16
+
+
+@pytest.mark.parametrize("value", ["test", "12345", 12345, True, None, "", 3.5], ids=repr)
+def test_a_short_value_is_not_masked_wherever_it_turns_up(value: Any) -> None:
+    masker = Masker()
+    masker.add(value)
+
+    text = f"a test of {value}, True and None"
+    assert text == masker.text(text)
+
+
+def test_values_behind_secret_names_are_collected_from_a_tree() -> None:
+    masker = Masker()
+    masker.collect({"user": "amy-lee", "auth": {"token": "abc-123-def"}})
+    masker.collect([{"password": ["first-one", {"x": "second-one"}]}])
+    masker.collect({"Authorization": "Bearer header-value", "pin": 123456, "card": 4111111111})
+
+    assert "amy-lee *** *** *** *** 123456 ***" == masker.text(
+        "amy-lee abc-123-def first-one second-one header-value 123456 4111111111"
+    )
+
+
+def test_the_longest_secret_wins() -> None:
+    masker = Masker()
+    masker.add("secret")
+    masker.add("secret-and-more")
+
+    assert "*** ***" == masker.text("secret-and-more secret")
+
+
+def test_a_tree_keeps_its_shape() -> None:
+    masker = Masker()
+    masker.add("hunter2")
+
+    masked = masker.tree(
+        {"user": "amy", "password": 5, "note": "hunter2!", "ids": [1, None], "token": None, "secret": ""}
+    )
+
+    assert {"user": "amy", "password": MASK, "note": "***!", "ids": [1, None], "token": None, "secret": ""} == masked
+
+
+def test_masking_twice_changes_nothing() -> None:
+    masker = Masker()
+    once = masker.text('Authorization: Bearer x, {"password": "y"} http://a:b@c/ token=z')
+
+    assert once == masker.text(once)
+
+
+def test_a_megabyte_without_a_secret_takes_no_more_time_than_reading_it() -> None:
+    """A pattern that backtracks would take minutes here; pytest's own limits then end the run."""
+    text = "a" * 1_000_000 + " password " + "b.c-" * 100_000 + '"' * 1000
+
+    assert text == Masker().text(text)
