@@ -16,6 +16,7 @@ class FixtureItem(pytest.Item):
     """An item that is no Python function and yet has fixtures: autouse ones, ``usefixtures`` and by name."""
 
     _request: Any
+    _fixture_request: Any
 
     def prepare_fixtures(self) -> None:
         """Find the fixtures that this item needs; marks must be on the item before."""
@@ -27,12 +28,18 @@ class FixtureItem(pytest.Item):
     def _initrequest(self) -> None:
         # Called by pytest too, before the item is run once more (rerunfailures).
         self.funcargs: dict[str, Any] = {}
-        self._request = TopRequest(self, _ispytest=True)  # type: ignore[arg-type]
+        # Interrupted by Ctrl-C, an item loses its _request before its finalizers run.
+        self._request = self._fixture_request = TopRequest(self, _ispytest=True)  # type: ignore[arg-type]
+
+    def known_fixtures(self) -> frozenset[str]:
+        """Return the names of all fixtures that this item may ask for."""
+        manager = self.session._fixturemanager
+        return frozenset(name for name in manager._arg2fixturedefs if manager.getfixturedefs(name, self))
 
     def fill_fixtures(self) -> None:
         """Set up the fixtures that this item needs; called during setup."""
         self._request._fillfixtures()
 
     def fixture_value(self, name: str) -> Any:
-        """Return the value of a fixture; during setup and call only."""
-        return self._request.getfixturevalue(name)
+        """Return the value of a fixture; during setup and call, and in finalizers one that is set up already."""
+        return self._fixture_request.getfixturevalue(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +20,7 @@ from pytest_testmesh._compat import FixtureItem
 from pytest_testmesh.actions import Action, ActionRegistry, Resources
 from pytest_testmesh.attempts import config_error, located
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import FlowError, FlowSchemaError, MeshError, UnknownActionError
+from pytest_testmesh.errors import FlowError, FlowSchemaError, MeshError, UndefinedNameError, UnknownActionError
 from pytest_testmesh.loader import load_flow
 from pytest_testmesh.model import Flow, Step
 from pytest_testmesh.reporting import ItemReporter
@@ -99,11 +101,13 @@ class FlowItem(FixtureItem):
         super().__init__(**kwargs)
         self.flow = flow
         self.run: FlowRun | None = None
+        self._interrupted = False
         self.reporter = ItemReporter(self)
         self.obj = self.function = _documented(flow.description)
         self._add_marks()
         self.extra_keyword_matches.update(_keywords(flow))
         self.prepare_fixtures()
+        check_fixtures(self)
 
     def _add_marks(self) -> None:
         for tag in self.flow.tags:
@@ -117,24 +121,41 @@ class FlowItem(FixtureItem):
 
     def setup(self) -> None:
         self.reporter = ItemReporter(self)
+        self._interrupted = False
         self.fill_fixtures()
-        self.run = start_run(self)
-        self.reporter.run = self.run
-        self.addfinalizer(self._run_teardown)
-        self.run.run_setup()
+        with self._boundary():
+            self.run = self.reporter.run = start_run(self)
+            self.addfinalizer(self._run_teardown)
+            self.run.run_setup()
 
     def runtest(self) -> None:
         assert self.run is not None
-        self.run.run_steps()
+        with self._boundary():
+            self.run.run_steps()
         records = [record for record in self.run.records if record.phase == "steps" and record.parent is None]
         if all(record.outcome == "skipped" for record in records):
             pytest.skip(f"all steps were skipped: {records[0].id} {records[0].reason}")
 
     def _run_teardown(self) -> None:
         assert self.run is not None
-        failures = self.run.run_teardown()
-        if failures:
-            raise failures[0].error
+        with self._boundary():
+            failures = self.run.run_teardown()
+            if self._interrupted:
+                # The session is ending: pytest would show a raised error as an internal one of its own.
+                self.reporter.tell_interrupted(failures)
+            elif failures:
+                raise failures[0].error
+
+    @contextmanager
+    def _boundary(self) -> Iterator[None]:
+        """Let errors of flows leave without their frames: pytest would format them, values and all, for nothing."""
+        try:
+            yield
+        except MeshError as exc:
+            raise without_frames(exc) from exc.__cause__
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            self._interrupted = True
+            raise
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, MeshError):
@@ -154,7 +175,7 @@ class BrokenFlowItem(pytest.Item):
         self.reporter = ItemReporter(self)
 
     def setup(self) -> None:
-        raise self.error
+        raise without_frames(self.error) from None
 
     def runtest(self) -> None:
         """Never reached: setup fails."""
@@ -165,6 +186,12 @@ class BrokenFlowItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         location = getattr(self.error, "location", None)
         return self.path, location.line - 1 if location else 0, _domain(self.name)
+
+
+def without_frames(error: MeshError) -> MeshError:
+    """Forget through which of our functions the error came; that is nothing to its reader."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _domain(name: str) -> str:
@@ -186,6 +213,23 @@ def _keywords(flow: Flow) -> Iterator[str]:
         if step.name:
             yield step.name
         yield from step.tags
+
+
+def check_fixtures(item: FlowItem) -> None:
+    """Check that the fixtures the flow asks for exist for its folder.
+
+    Raises:
+        FlowSchemaError: One does not; names near matches.
+    """
+    known = item.known_fixtures()
+    for fixture in item.flow.fixtures:
+        if fixture not in known:
+            near = difflib.get_close_matches(fixture, sorted(known), n=3)
+            raise FlowSchemaError(
+                f"fixture {fixture} is not found",
+                hint=f"did you mean {' or '.join(near)}?" if near else "pytest --fixtures lists what there is",
+                location=item.flow.location,
+            )
 
 
 def register_tags(config: pytest.Config, flow: Flow) -> None:
@@ -305,10 +349,20 @@ def _scope(item: FlowItem, execution_id: str = "") -> Scope:
     steps = flow.all_steps()
     return Scope(
         options=command_line_variables(item.config),
-        builtins=BuiltinValues(constants, faker=flow.faker, fixtures=item.fixture_value),
+        builtins=BuiltinValues(constants, faker=flow.faker, fixtures=partial(_fixture, item)),
         step_ids=[step.id for step in steps],
         output_steps={output.name: step.id for step in steps for output in step.outputs},
     )
+
+
+def _fixture(item: FlowItem, name: str) -> Any:
+    if name not in item.fixturenames:
+        near = difflib.get_close_matches(name, item.fixturenames, n=1)
+        raise UndefinedNameError(
+            f"fixtures.{name}: the flow does not ask for this fixture",
+            hint=f"did you mean fixtures.{near[0]}?" if near else f"add it: fixtures: [{name}]",
+        )
+    return item.fixture_value(name)
 
 
 def command_line_variables(config: pytest.Config) -> Mapping[str, Any]:

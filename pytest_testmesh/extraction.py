@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_testmesh.errors import ExpressionSyntaxError
-from pytest_testmesh.expressions.evaluation import json_value
 from pytest_testmesh.expressions.expression import Expression, compile_expression
 from pytest_testmesh.expressions.jsonpath import JsonPath, compile_path, scan_path
 from pytest_testmesh.scope import WHOLE_RESULT
-from pytest_testmesh.values import Missing
+from pytest_testmesh.values import Missing, to_json
 
 if TYPE_CHECKING:
     from pytest_testmesh.expressions import Names
@@ -53,7 +52,7 @@ class Extraction:
         found = self._find(result, names)
         if isinstance(found, Missing) and self._default is not UNSET:
             return self._default
-        return json_value(found)
+        return to_json(found)
 
 
 class _ResultFirst:

@@ -15,6 +15,7 @@ from pytest_testmesh.records import FailedAssertion, Failure, StepRecord
 from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import Scope
 from pytest_testmesh.units import format_duration
+from pytest_testmesh.values import Namespace
 
 Compare = Callable[[Any, Any], list[str]]
 
@@ -71,6 +72,17 @@ def describe_failure(failure: Failure, run: FlowRun, source: bytes | None, compa
     ]
 
 
+def describe_interrupted(nodeid: str, run: FlowRun, failures: list[Failure]) -> list[str]:
+    """Return what to print for an item that Ctrl-C or SIGTERM ended: the step it was in, and its teardown."""
+    steps = [record.id for record in run.records if record.reason == "interrupted"]
+    torn_down = [_link(record) for record in run.records if record.phase == "teardown" and record.parent is None]
+    return [
+        f"{nodeid}: interrupted in step {', '.join(steps) or '-'}",
+        *([f"  teardown: {' > '.join(torn_down)}"] if torn_down else []),
+        *(f"  {headline(failure)}" for failure in failures),
+    ]
+
+
 def shown(value: Any, width: int = _VALUE_WIDTH) -> str:
     """Write a value as JSON on one line, cut to *width* characters."""
     try:
@@ -120,12 +132,12 @@ def _excerpt(failure: Failure, source: bytes | None) -> Iterator[str]:
         parts = ", ".join(f"{part.text} = {_part(part)}" for part in expression.parts(names))
         if parts:
             yield f"      |{' ' * location.column}{parts}"
-    elif location.column > 1:
+    elif getattr(failure.error, "location", None) is not None:
         yield _caret(location)
 
 
 def _caret(location: Location) -> str:
-    return f"      |{' ' * location.column}^"
+    return f"      |{' ' * location.column}^ column {location.column}"
 
 
 def _indented(lines: Iterable[str], width: int) -> list[str]:
@@ -149,7 +161,8 @@ def _assertions(failure: Failure, compare: Compare) -> Iterator[str]:
 
 def _seen(failed: FailedAssertion, names: Any) -> str:
     if failed.error is not None:
-        return _one_line(failed.error.message)
+        hint = f" ({failed.error.hint})" if failed.error.hint else ""
+        return _one_line(failed.error.message) + hint
     if failed.group == "assert_none":
         return "true, listed under assert_none"
     comparison = failed.assertion.expression.comparison(names)
@@ -195,6 +208,8 @@ def _values(failure: Failure, scope: Scope) -> Iterator[str]:
             value = scope.lookup(name)
         except MeshError:
             continue
+        if isinstance(value, Namespace):
+            continue  # a group of names, such as fixtures, has no value of its own
         yield f"  {label:<9} {name} = {shown(value, 60)}  <- {scope.origin(name)}"
         label = ""
 

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_testmesh.errors import MeshError
-from pytest_testmesh.failure_text import describe_failure, describe_flow_error, flow_error_headline, headline
+from pytest_testmesh.failure_text import (
+    describe_failure,
+    describe_flow_error,
+    describe_interrupted,
+    flow_error_headline,
+    headline,
+)
 from pytest_testmesh.records import Failure, StepRecord
 from pytest_testmesh.secrets import Masker
 
 if TYPE_CHECKING:
     from pytest_testmesh.runner import FlowRun
 
-_PHASE_OF_WHEN = {"setup": "setup", "call": "steps", "teardown": "teardown"}
+_PHASES_OF_WHEN = {"setup": ("setup",), "call": ("setup", "steps"), "teardown": ("teardown",)}
 
 
 class FlowFailure(AssertionError):
@@ -54,6 +60,14 @@ class ItemReporter:
         report.sections = [(name, masker.text(text)) for name, text in report.sections]
         report.user_properties = [(name, masker.tree(value)) for name, value in report.user_properties]
 
+    def tell_interrupted(self, failures: list[Failure]) -> None:
+        """Print what an interrupted item was doing and how its teardown went; no report will tell it."""
+        terminal: Any = self._item.config.pluginmanager.getplugin("terminalreporter")
+        if terminal is None or self.run is None:
+            return
+        terminal.ensure_newline()
+        terminal.write_line(self._masker().text("\n".join(describe_interrupted(self._item.nodeid, self.run, failures))))
+
     def _failures_of(self, error: MeshError) -> list[Failure]:
         if self.run is None:
             return []
@@ -82,8 +96,10 @@ class ItemReporter:
         crash.message = masker.text(message)
 
     def _add_steps(self, report: pytest.TestReport, run: FlowRun, masker: Masker) -> None:
-        phase = _PHASE_OF_WHEN[report.when or "call"]
-        records = [record for record in run.records if record.phase == phase]
+        if report.when == "setup" and report.passed:
+            return  # its steps are told with those of the call
+        phases = _PHASES_OF_WHEN[report.when or "call"]
+        records = [record for record in run.records if record.phase in phases]
         for record in records:
             report.sections += _sections(record, report.when or "call")
             if report.when == "call":
@@ -99,7 +115,6 @@ class ItemReporter:
             "path": flow.location.path,
             "suite": flow.suite,
             "tags": list(flow.tags),
-            "phase": _PHASE_OF_WHEN[report.when or "call"],
             "steps": [{**record.to_json(), **(_traffic(record) if verbose else {})} for record in records],
         }
 

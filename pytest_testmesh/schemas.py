@@ -104,7 +104,7 @@ class ConfigSchema:
         """Return the first thing that is wrong with *value*, or None."""
         if self._proof(value):
             return None
-        errors = sorted(self._jsonschema().iter_errors(value), key=lambda error: list(map(str, error.path)))
+        errors = sorted(self._jsonschema().iter_errors(value), key=_telling_first)
         return _violation(errors[0]) if errors else None
 
     def at(self, path: Path) -> Mapping[str, Any]:
@@ -127,6 +127,11 @@ class ConfigSchema:
             validator = jsonschema.validators.validator_for(self.schema, default=jsonschema.Draft202012Validator)
             self._validator = validator(self.schema, registry=referencing.Registry())
         return self._validator
+
+
+def _telling_first(error: Any) -> tuple[bool, list[str]]:
+    # A misspelt key explains why another one is missing.
+    return error.validator != "additionalProperties", [str(key) for key in error.absolute_path]
 
 
 def _violation(error: Any) -> Violation:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -25,23 +26,44 @@ _WHOLE_LINES = frozenset({"authorization", "proxy-authorization", "cookie", "set
 """Headers whose value, written ``Name: value``, reaches to the end of the line, whatever it holds."""
 
 
-class Masker:
-    """Replaces secrets by ``***``: by the name they stand behind, and by value wherever else they turn up.
+_PLAIN = frozenset({int, float, bool, type(None)})
 
-    *names* are further names to treat as secret, beside those that look like one (``password``, ``api_key``,
-    ``authorization``...); letter case and ``camelCase`` do not matter.
+
+class SecretNames:
+    """Tells the names of secrets from others: those that look like one, and *names*.
+
+    Letter case and ``camelCase`` do not matter. Answers are remembered, since the same keys come again in every
+    result and report.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         words = "|".join([_SECRET_WORDS, *(re.escape(name) for name in names)])
-        self._word = re.compile(words, re.IGNORECASE)
+        self.word = re.compile(words, re.IGNORECASE)
         self._name = re.compile(rf"(?:.*(?:[\W_]|(?={_SECRET_ENDINGS})))?(?:{words})s?(?:[\W_].*)?", re.IGNORECASE)
+        self.matches = lru_cache(maxsize=4096)(self._matches)
+
+    def _matches(self, name: object) -> bool:
+        if not isinstance(name, str) or name in _NO_SECRETS:
+            return False
+        return self._name.fullmatch(_separated(name)) is not None
+
+
+_secret_names = lru_cache(maxsize=16)(SecretNames)
+
+
+class Masker:
+    """Replaces secrets by ``***``: by the name they stand behind, and by value wherever else they turn up.
+
+    *names* are further names to treat as secret, beside those that look like one (``password``, ``api_key``,
+    ``authorization``...).
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        known = _secret_names(tuple(names))
+        self.is_secret_name = known.matches
+        self._word = known.word
         self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
-
-    def is_secret_name(self, name: str) -> bool:
-        """Whether the values of *name* are masked."""
-        return self._name.fullmatch(_separated(name)) is not None
 
     def add(self, value: Any) -> None:
         """Mask this value, and each text within it, wherever it turns up."""
@@ -58,9 +80,12 @@ class Masker:
 
     def collect(self, tree: Any) -> None:
         """Add the values that stand behind secret names anywhere in a JSON tree."""
+        kind = type(tree)
+        if kind is str or kind in _PLAIN:
+            return
         if isinstance(tree, Mapping):
             for key, value in tree.items():
-                if isinstance(key, str) and self.is_secret_name(key):
+                if self.is_secret_name(key):
                     self.add(value)
                 else:
                     self.collect(value)
@@ -73,12 +98,18 @@ class Masker:
         pattern = self._value_pattern()
         if pattern is not None:
             text = pattern.sub(MASK, text)
-        text = _USERINFO.sub(rf"\g<1>{MASK}@", text)
-        return self._mask_pairs(text) if self._word.search(text) else text
+        if "://" in text:
+            text = _USERINFO.sub(rf"\g<1>{MASK}@", text)
+        if (":" in text or "=" in text) and self._word.search(text):
+            return self._mask_pairs(text)
+        return text
 
     def tree(self, tree: Any) -> Any:
         """Return a JSON tree with every secret replaced, by name and in each text."""
-        if isinstance(tree, str):
+        kind = type(tree)
+        if kind in _PLAIN:
+            return tree
+        if kind is str or isinstance(tree, str):
             return self.text(tree)
         if isinstance(tree, Mapping):
             return {key: self._entry(key, value) for key, value in tree.items()}
@@ -86,14 +117,14 @@ class Masker:
             return [self.tree(each) for each in tree]
         return tree
 
-    def _entry(self, key: str, value: Any) -> Any:
+    def _entry(self, key: Any, value: Any) -> Any:
         return MASK if self.is_secret_name(key) and value not in (None, "") else self.tree(value)
 
     def _mask_pairs(self, text: str) -> str:
         done: list[str] = []
         start = 0
         for pair in _PAIR.finditer(text):
-            if pair.start() < start or not self.is_secret_name(pair["name"]):
+            if pair.start() < start or _FILE.search(pair["name"]) or not self.is_secret_name(pair["name"]):
                 continue
             whole_line = pair["name"].lower() in _WHOLE_LINES and ":" in pair[0]
             value = (_LINE if whole_line else _VALUE).match(text, pair.end())
@@ -119,6 +150,8 @@ class Masker:
         return self._pattern
 
 
+_NO_SECRETS = frozenset({"PWD", "OLDPWD"})
+_FILE = re.compile(r"\.(?:ya?ml|py|json|csv)$")
 _USERINFO = re.compile(r"(\w://[^\s/:@\"']*:)[^\s/@\"']+@")
 _PAIR = re.compile(r"""["']?(?<![\w$.-])(?P<name>[\w.-]+)["']?[ \t]*(?::(?![:=])|=(?![=~]))[ \t]*""")
 _VALUE = re.compile(
@@ -131,9 +164,12 @@ _VALUE = re.compile(
 _LINE = re.compile(r""""(?:[^"\\]|\\.)+" | (?!null\b|\*\*\*) [^\r\n]+""", re.VERBOSE)
 
 
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
 def _separated(name: str) -> str:
     """Return ``accessToken`` as ``access_Token``, so that one pattern of whole words fits every spelling."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return _HUMP.sub("_", name)
 
 
 def _forms(text: str) -> Iterable[str]:

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.errors import ExpressionError, ExpressionSyntaxError
-from pytest_testmesh.expressions.evaluation import Compiler, Run, json_value
+from pytest_testmesh.expressions.evaluation import Compiler, Run
 from pytest_testmesh.expressions.nodes import Placeholder
 from pytest_testmesh.expressions.parser import ParsedTemplate, parse_template
-from pytest_testmesh.values import from_text, shorten, to_text, type_name
+from pytest_testmesh.values import from_text, shorten, to_json, to_text, type_name
 
 if TYPE_CHECKING:
     from pytest_testmesh.expressions import Names
@@ -19,6 +19,7 @@ Path = tuple[str | int, ...]
 Fill = Callable[[Any], Any]
 
 _MAX_DEPTH = 100
+_SCALARS = frozenset({int, float, bool, type(None)})
 
 
 class Template:
@@ -87,7 +88,7 @@ class _Text:
             return compiler.rendered(parts)
         assert isinstance(parts[0], Placeholder)
         content = compiler.compile(parts[0])
-        return lambda names, item: json_value(content(names, item))
+        return lambda names, item: to_json(content(names, item))
 
 
 @lru_cache(maxsize=4096)
@@ -120,12 +121,15 @@ class _Builder:
 
     def build(self, value: Any, path: Path) -> tuple[Fill | None, Any]:
         """Return the function that fills *value* in, or None and the constant that it is."""
+        kind = type(value)
+        if kind in _SCALARS:
+            return None, value
         if isinstance(value, str):
             return self._text(value, path)
-        if isinstance(value, (Mapping, list)):
+        if kind is dict or isinstance(value, (list, Mapping)):
             if len(path) >= _MAX_DEPTH:
                 raise ExpressionSyntaxError(f"values nested more than {_MAX_DEPTH} levels deep", path=path)
-            return self._mapping(value, path) if isinstance(value, Mapping) else self._list(value, path)
+            return self._list(value, path) if isinstance(value, list) else self._mapping(value, path)
         return None, value
 
     def _text(self, text: str, path: Path) -> tuple[Fill | None, Any]:

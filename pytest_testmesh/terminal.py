@@ -27,15 +27,19 @@ class StepLines:
         if self._verbosity > 0 and self._terminal is not None:
             self._terminal.ensure_newline()
             for step in facts["steps"]:
-                self._write_step(facts["phase"], step)
+                self._write_step(step)
 
-    def _write_step(self, phase: str, step: dict[str, Any]) -> None:
-        where = "" if phase == "steps" else f"{phase}: "
+    def _write_step(self, step: dict[str, Any]) -> None:
+        where = "" if step["phase"] == "steps" else f"{step['phase']}: "
+        where += f"after {step['parent']}: " if step["parent"] else ""
         outcome = "failed, continued" if step["continued"] else step["outcome"]
-        self._terminal.write(f"    {where}{step['id']} ({step['action']}) ")
+        name = f' "{step["name"]}"' if step["name"] else ""
+        self._terminal.write(f"    {where}{step['id']}{name} ({step['action']}) ")
         self._terminal.write(outcome, **{_COLOURS[step["outcome"]]: True})
         self._terminal.write_line(_note(step))
         if self._verbosity > 1:
+            for log in step["logs"]:
+                self._terminal.write_line(f"        {log.get('level', 'info')}: {log.get('message', '')}")
             for label in ("sent", "received"):
                 for line in step.get(label, "").splitlines():
                     self._terminal.write_line(f"        {label:<9} {line}")

@@ -40,7 +40,9 @@ def _seconds(value: object) -> float | None:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds for people: ``"0.41s"``, ``"12s"``, ``"1m30s"``."""
+    """Write seconds for people: ``"4ms"``, ``"0.41s"``, ``"12s"``, ``"1m30s"``."""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.0f}ms"
     if seconds < 9.995:
         return f"{seconds:.2f}s"
     minutes, rest = divmod(round(seconds), 60)

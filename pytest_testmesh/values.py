@@ -84,7 +84,9 @@ def type_name(value: object) -> str:
         return "object"
     if isinstance(value, Namespace):
         return "group"
-    return next((name for kind, name in _TYPE_NAMES.items() if isinstance(value, kind)), type(value).__name__)
+    return next(
+        (name for kind, name in _TYPE_NAMES.items() if isinstance(value, kind)), f"Python {type(value).__name__}"
+    )
 
 
 def from_text(text: str) -> Any:
@@ -165,6 +167,8 @@ def to_json(value: Any) -> Any:
     Raises:
         ExpressionError: The value is missing, a group of names, or too large for a float.
     """
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Decimal):
         return _from_decimal(value)
     if isinstance(value, datetime):
@@ -178,6 +182,7 @@ def to_json(value: Any) -> Any:
     return value
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None), list, dict})
 _JSON_TYPES = frozenset({"null", "boolean", "number", "string", "array", "object"})
 
 

@@ -171,6 +171,13 @@ def test_a_tree_keeps_its_shape() -> None:
     assert {"user": "amy", "password": MASK, "note": "***!", "ids": [1, None], "token": None, "secret": ""} == masked
 
 
+def test_a_key_need_not_be_text() -> None:
+    masker = Masker()
+    masker.collect({1: {"password": "hunter2"}})
+
+    assert {1: "***", None: 5} == masker.tree({1: "hunter2", None: 5})
+
+
 def test_masking_twice_changes_nothing() -> None:
     masker = Masker()
     once = masker.text('Authorization: Bearer x, {"password": "y"} http://a:b@c/ token=z')

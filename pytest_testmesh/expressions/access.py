@@ -38,9 +38,7 @@ def element_of(value: Any, index: Any, node: Index, source: str) -> Any:
             _fail_index(node, source, f"{describe_shape(value)} is indexed by a whole number", index)
         if -len(value) <= index < len(value):
             return value[index]
-        reason = (
-            f"{_base(node, source)} has {len(value)} {'characters' if isinstance(value, str) else 'elements'}"
-        )
+        reason = f"{_base(node, source)} has {len(value)} {'characters' if isinstance(value, str) else 'elements'}"
         return Missing(source[node.start : node.end], reason)
     if isinstance(value, Namespace) and isinstance(index, str):
         return value.member(index)
@@ -60,9 +58,7 @@ def slice_of(value: Any, low: Any, high: Any, node: Slice, source: str) -> Any:
     if value is None or isinstance(value, Missing):
         return _nothing_in(value, node, source)
     if not isinstance(value, (list, str)):
-        raise ExpressionError(
-            f"only an array or a string can be sliced: {_base(node, source)} is {describe(value)}"
-        )
+        raise ExpressionError(f"only an array or a string can be sliced: {_base(node, source)} is {describe(value)}")
     return value[low:high]
 
 

@@ -15,9 +15,7 @@ def need_string(site: Site, index: int, value: Any) -> str:
     """Return the string."""
     if isinstance(value, str):
         return value
-    hint = (
-        f"write string({site.of(site.operand(index))})" if type_name(value) in {"number", "boolean"} else None
-    )
+    hint = f"write string({site.of(site.operand(index))})" if type_name(value) in {"number", "boolean"} else None
     site.fail_need("a string", index, value, hint)
 
 

@@ -28,9 +28,7 @@ def _verdicts(site: Site, items: Any, predicate: Predicate) -> Iterator[bool]:
         if not isinstance(verdict, bool):
             kinds(verdict)
             place = f"for element {index} it gave {describe(verdict)}"
-            site.fail(
-                f"needs a predicate that gives true or false: {place}", _predicate_hint(site, predicate)
-            )
+            site.fail(f"needs a predicate that gives true or false: {place}", _predicate_hint(site, predicate))
         yield verdict
 
 
@@ -83,9 +81,7 @@ def total(site: Site, items: Any, function: Predicate = None) -> Any:
         value = item if function is None else function(item)
         if kinds(value) != ["number"]:
             site.fail(f"needs numbers: element {index} is {describe(value)}")
-        added = (
-            compute(DECIMALS.add, added, value, site) if type(value) is not int else _plus(added, value, site)
-        )
+        added = compute(DECIMALS.add, added, value, site) if type(value) is not int else _plus(added, value, site)
     return added
 
 
@@ -127,9 +123,7 @@ def _check_ordered(site: Site, items: list[Any]) -> None:
     first = type_name(items[0])
     if first not in _ORDERED:
         first_is = describe(items[0])
-        site.fail(
-            f"needs numbers or strings: the first element is {first_is}", "take one key: map(x, .price)"
-        )
+        site.fail(f"needs numbers or strings: the first element is {first_is}", "take one key: map(x, .price)")
     for index, item in enumerate(items):
         if type_name(item) != first:
             both = f"the first is {with_article(first)}, element {index} is {describe(item)}"
@@ -152,7 +146,10 @@ def _sort_key(value: Any) -> Any:
 
 def unique(site: Site, items: Any) -> list[Any]:
     """The elements without repetitions, each where it first stood."""
-    return list({_identity(item): item for item in reversed(need_array(site, 0, items))}.values())[::-1]
+    found: dict[Any, Any] = {}
+    for item in need_array(site, 0, items):
+        found.setdefault(_identity(item), item)
+    return list(found.values())
 
 
 def _identity(value: Any) -> Any:

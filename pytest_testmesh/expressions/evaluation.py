@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.errors import ExpressionError, UndefinedNameError
 from pytest_testmesh.expressions.access import element_of, member_of, slice_of
@@ -31,49 +31,18 @@ from pytest_testmesh.expressions.nodes import (
     Text,
     Unary,
 )
-from pytest_testmesh.expressions.operators import OPERATORS, compile_pattern
+from pytest_testmesh.expressions.operators import ARITHMETIC, OPERATORS, Operator, compile_pattern
 from pytest_testmesh.expressions.site import Site, refuse_missing
 from pytest_testmesh.values import Missing, Namespace, describe, from_text, to_json, to_text, type_name
 
-
-class Names(Protocol):
-    """What an expression may read."""
-
-    @property
-    def placeholders(self) -> Names:
-        """The names that ``${}`` and ``{{}}`` see."""
-
-    def lookup(self, name: str) -> Any:
-        """Return the value of a bare name.
-
-        Raises:
-            UndefinedNameError: There is no such name.
-        """
-
-    def root(self) -> Any:
-        """Return the step's result, which ``$.path`` searches.
-
-        Raises:
-            ExpressionError: There is none here.
-        """
-
+if TYPE_CHECKING:
+    from pytest_testmesh.expressions.names import Names
 
 Run = Callable[[Any, Any], Any]
-N = TypeVar("N", bound=Node)
 
-_PLAIN = frozenset({str, int, float, bool, type(None), list, dict})
 _DIRECT = frozenset({str, int, bool})
 _CUT = object()
 """What the rest of a row of members gives after a ``?.`` that found null."""
-
-
-def json_value(value: Any) -> Any:
-    """Return a value as it leaves an expression.
-
-    Raises:
-        ExpressionError: It is missing or no JSON value.
-    """
-    return value if type(value) in _PLAIN else to_json(value)
 
 
 class Compiler:
@@ -148,11 +117,11 @@ class Compiler:
 
     def _array(self, node: Array) -> Run:
         runs = [self.compile(each) for each in node.items]
-        return lambda names, item: [json_value(run(names, item)) for run in runs]
+        return lambda names, item: [to_json(run(names, item)) for run in runs]
 
     def _map(self, node: Map) -> Run:
         runs = [(key, self.compile(each)) for key, each in node.entries]
-        return lambda names, item: {key: json_value(run(names, item)) for key, run in runs}
+        return lambda names, item: {key: to_json(run(names, item)) for key, run in runs}
 
     def _member(self, node: Member) -> Run:
         base, name, source = self.compile(node.base), node.name, self.source
@@ -260,6 +229,8 @@ class Compiler:
         if operator == "==":
             return _equality(left, right, site)
         apply = OPERATORS[operator]
+        if operator in ARITHMETIC:
+            return _computation(left, right, apply, site)
         if operator == "matches" and isinstance(node.right, Literal) and isinstance(node.right.value, str):
             apply = _matching(node.right.value)
         if node.negated:
@@ -347,6 +318,16 @@ def _equality(left: Run, right: Run, site: Site) -> Run:
     return equality
 
 
+def _computation(left: Run, right: Run, apply: Operator, site: Site) -> Run:
+    def compute(names: Names, item: Any) -> Any:
+        one = left(names, item)
+        # before the right side: in headers.Content-Type it is the left one that explains the mistake
+        refuse_missing(one)
+        return apply(one, right(names, item), site)
+
+    return compute
+
+
 def _matching(pattern: str) -> Callable[[Any, Any, Site], bool]:
     search = compile_pattern(pattern).search
     other_types = OPERATORS["matches"]
@@ -392,7 +373,7 @@ def _call_method(value: Any, args: list[Any], site: Site) -> Any:
     assert isinstance(node, Method)
     refuse_missing(value, *args)
     if isinstance(value, Namespace):
-        return value.call(node.name, [json_value(arg) for arg in args])
+        return value.call(node.name, [to_json(arg) for arg in args])
     method = METHODS.get(node.name)
     if method is None:
         raise ExpressionError(

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_testmesh.errors import ExpressionError, MeshError
-from pytest_testmesh.expressions.evaluation import Compiler, Names, Run, json_value
+from pytest_testmesh.expressions.evaluation import Compiler, Run
+from pytest_testmesh.expressions.names import Names
 from pytest_testmesh.expressions.nodes import (
     Binary,
     Call,
@@ -26,7 +27,7 @@ from pytest_testmesh.expressions.nodes import (
 )
 from pytest_testmesh.expressions.operators import COMPARISONS
 from pytest_testmesh.expressions.parser import Parsed, parse_expression
-from pytest_testmesh.values import Missing, describe, shorten, write_json
+from pytest_testmesh.values import Missing, describe, shorten, to_json, write_json
 
 _MAX_SHOWN = 200
 
@@ -86,7 +87,7 @@ class Expression:
         Raises:
             ExpressionError: A name is undefined, a path is missing, or types do not fit.
         """
-        return json_value(self.value(names))
+        return to_json(self.value(names))
 
     def value(self, names: Names) -> Any:
         """Return the value, which may still be `Missing`.
@@ -186,9 +187,7 @@ class _Explanation:
         for index, item in enumerate(items.value if isinstance(items.value, list) else ()):
             part = self._measured(node.args[0], lambda item=item: predicate(self._names, item))  # type: ignore[misc]
             if part.value is (node.function == "none"):
-                yield Part(
-                    text=f"{items.text}[{index}]", value=item, offset=items.offset, length=items.length
-                )
+                yield Part(text=f"{items.text}[{index}]", value=item, offset=items.offset, length=items.length)
                 return
 
     def part(self, node: Node) -> Part:
@@ -199,7 +198,7 @@ class _Explanation:
         text = self._source[node.start : node.end]
         offset, length = node.start, node.end - node.start
         try:
-            return Part(text=text, value=json_value(run()), offset=offset, length=length)
+            return Part(text=text, value=to_json(run()), offset=offset, length=length)
         except MeshError as exc:
             return Part(text=text, error=exc.message, offset=offset, length=length)
         except RecursionError:

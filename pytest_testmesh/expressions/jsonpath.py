@@ -48,7 +48,10 @@ class JsonPath:
         Raises:
             ExpressionError: The library cannot search this value: it is nested too deeply.
         """
-        for _, _, document in _documents(result):
+        found = self._search(result)
+        if found is not _ABSENT:
+            return found
+        for _, _, document in _inner_documents(result):
             found = self._search(document)
             if found is not _ABSENT:
                 return found
@@ -106,11 +109,7 @@ def scan_path(text: str, start: int, *, hyphens: bool = False) -> int:
 
 
 def _is_length(text: str, start: int, match: re.Match[str]) -> bool:
-    return (
-        match[0] == ".length"
-        and match.start() > start + 1
-        and text[match.end() : match.end() + 1] not in {".", "["}
-    )
+    return match[0] == ".length" and match.start() > start + 1 and text[match.end() : match.end() + 1] not in {".", "["}
 
 
 def _after_bracket(text: str, start: int) -> int:
@@ -182,6 +181,10 @@ def _library_message(exc: BaseException) -> str:
 def _documents(result: Any) -> Iterator[tuple[str, str, Any]]:
     """The values to search: the place of each as a path, its name in messages, and itself."""
     yield "$", "the result", result
+    yield from _inner_documents(result)
+
+
+def _inner_documents(result: Any) -> Iterator[tuple[str, str, Any]]:
     if not isinstance(result, Mapping):
         return
     if "body" in result:

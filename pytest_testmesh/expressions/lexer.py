@@ -19,16 +19,20 @@ END = "end"
 IDENTIFIER = r"\$?[^\W\d]\w*"
 _OTHER_TOKENS = r"""
       )
-    | (?P<number>0[xX][0-9a-fA-F]+ | 0[oO][0-7]+ | 0[bB][01]+
+    | (0[xX][0-9a-fA-F]+ | 0[oO][0-7]+ | 0[bB][01]+
                  | (?:[0-9][0-9_]*(?:\.[0-9]+)? | \.[0-9]+)(?:[eE][+-]?[0-9]+)?)
-    | (?P<placeholder>\$\{ | \{\{)
-    | (?P<operator>&& | \|\| | ={2,3} | !={1,2} | <= | >= | <> | \*\* | \?\? | \?\.(?![0-9]) | \.\.
+    | (\$\{ | \{\{)
+    | (&& | \|\| | ={2,3} | !={1,2} | <= | >= | <> | \*\* | \?\? | \?\.(?![0-9]) | \.\.
                  | [-+*/%<>!?:.,()\[\]{}\#=|&;^~])
-    | (?P<quote>["'`])
-    | (?P<path>\$(?!\$))
-    | (?P<end>\Z)
-    | (?P<unknown>.)
+    | (["'`])
+    | (\$(?!\$))
+    | (\Z)
+    | (.)
     )"""
+
+# the kind of each group of the pattern, by its number
+_UNKNOWN = "unknown"
+_KINDS = ("", NAME, NUMBER, PLACEHOLDER, OPERATOR, QUOTE, PATH, END, _UNKNOWN)
 
 _STRAY_OPERATORS = {
     "=": "compare with ==",
@@ -55,15 +59,13 @@ class Token(NamedTuple):
 
 def ids_alternatives(ids: frozenset[str]) -> str:
     """Return the part of a pattern that matches one of *ids*, the longest first."""
-    return "".join(
-        rf"{re.escape(each)}(?![\w-])|" for each in sorted(ids, key=lambda each: (-len(each), each))
-    )
+    return "".join(rf"{re.escape(each)}(?![\w-])|" for each in sorted(ids, key=lambda each: (-len(each), each)))
 
 
 @lru_cache(maxsize=256)
 def token_pattern(ids: frozenset[str]) -> re.Pattern[str]:
     """Return the pattern of a token, in which each of *ids* is one name although it holds ``-``."""
-    pattern = r"\s*(?:(?P<name>" + ids_alternatives(ids) + IDENTIFIER + _OTHER_TOKENS
+    pattern = r"\s*(?:(" + ids_alternatives(ids) + IDENTIFIER + _OTHER_TOKENS
     return re.compile(pattern, re.VERBOSE | re.DOTALL)
 
 
@@ -75,12 +77,13 @@ def next_token(pattern: re.Pattern[str], text: str, position: int) -> Token:
     """
     match = pattern.match(text, position)
     assert match is not None  # the last alternative takes any character
-    kind = match.lastgroup
-    assert kind is not None
-    start, end = match.span(kind)
-    if kind == "unknown":
-        raise ExpressionSyntaxError(f"unexpected character {match[kind]!r}", offset=start)
-    return Token(kind, match[kind], start, end)
+    group = match.lastindex
+    assert group is not None
+    start, end = match.span(group)
+    kind = _KINDS[group]
+    if kind == _UNKNOWN:
+        raise ExpressionSyntaxError(f"unexpected character {match[group]!r}", offset=start)
+    return Token(kind, match[group], start, end)
 
 
 def stray_operator_hint(text: str) -> str | None:

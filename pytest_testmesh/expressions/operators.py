@@ -99,9 +99,7 @@ def _conversion_hint(operands: dict[str, tuple[int, Any]], site: Site) -> str | 
     if "date" in operands:
         other = next(index for kind, (index, _) in operands.items() if kind != "date")
         return f"write date({site.of(site.operand(other))})"
-    return (
-        _text_hint(operands, site) if "string" in operands else "write x != 0 to make a boolean of a number"
-    )
+    return _text_hint(operands, site) if "string" in operands else "write x != 0 to make a boolean of a number"
 
 
 def _text_hint(operands: dict[str, tuple[int, Any]], site: Site) -> str:
@@ -197,9 +195,7 @@ def _matches(text: str, pattern: str) -> bool:
 def to_decimal(value: Any, site: Site) -> Decimal:
     """Return a number as the decimal that is written the same way."""
     try:
-        made = (
-            value if type(value) is Decimal else Decimal(repr(value) if isinstance(value, float) else value)
-        )
+        made = value if type(value) is Decimal else Decimal(repr(value) if isinstance(value, float) else value)
     except (DecimalException, ValueError):
         made = Decimal("NaN")
     if not made.is_finite():
@@ -226,7 +222,10 @@ def _arithmetic(name: str, on_ints: Callable[[int, int], Any], on_decimals: OnDe
 def compute(function: OnDecimals, left: Any, right: Any, site: Site) -> int | Decimal:
     """Apply a function of decimals to two numbers."""
     try:
-        return normal(function(to_decimal(left, site), to_decimal(right, site)))
+        result = function(to_decimal(left, site), to_decimal(right, site))
+        if result.is_finite():
+            return normal(result)
+        raise InvalidOperation
     except (DivisionByZero, ZeroDivisionError):
         site.fail(f"divides by zero: {site.fact(0, left)}, {site.fact(1, right)}")
     except (DecimalException, ValueError):
@@ -242,9 +241,7 @@ def _on_others(name: str, left: Any, right: Any, site: Site) -> Any:
     index, value = (0, left) if left_kind != "number" else (1, right)
     if name == "+" and "string" in (left_kind, right_kind):
         index, value = (1, right) if left_kind == "string" else (0, left)
-        site.fail_need(
-            "two numbers or two strings", index, value, f"write string({site.of(site.operand(index))})"
-        )
+        site.fail_need("two numbers or two strings", index, value, f"write string({site.of(site.operand(index))})")
     hint = f"write float({site.of(site.operand(index))})" if type_name(value) == "string" else None
     site.fail_need("numbers", index, value, hint)
 
@@ -324,5 +321,7 @@ OPERATORS: dict[str, Operator] = {
 }
 """The binary operators whose operands are both computed first."""
 
+ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "**"})
+
 COMPARISONS = frozenset({"==", "!=", *_ORDER, "in", "contains", "startsWith", "endsWith", "matches"})
-"""Those of them that give a boolean."""
+"""The operators that give a boolean."""

@@ -109,9 +109,7 @@ def parse_expression(text: str, ids: frozenset[str]) -> Parsed:
         ExpressionSyntaxError: It is none, or a too long or too deeply nested one.
     """
     if len(text) > MAX_LENGTH:
-        raise ExpressionSyntaxError(
-            f"an expression of {len(text)} characters; at most {MAX_LENGTH} are allowed"
-        )
+        raise ExpressionSyntaxError(f"an expression of {len(text)} characters; at most {MAX_LENGTH} are allowed")
     parser = Parser(text, ids)
     parser.advance_from(0)
     if parser.token.kind == END:
@@ -208,9 +206,7 @@ class Parser(OperandParser):
             self.advance()
             return self._exists(start, left, negated=True)
         if following.text not in WORD_OPERATORS:
-            self.fail(
-                f"expected {', '.join(sorted(_NEGATABLE))} after not", following.start, "or && before not?"
-            )
+            self.fail(f"expected {', '.join(sorted(_NEGATABLE))} after not", following.start, "or && before not?")
         if min_precedence > COMPARISON:
             return None
         self.advance()

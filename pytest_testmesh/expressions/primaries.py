@@ -41,15 +41,11 @@ from pytest_testmesh.expressions.texts import LITERAL_NAMES, TextParser
 NOT, COMPARISON, CHECK, SIGN = 17, 20, 22, 90
 """How tightly ``not``, ``==``, ``exists`` and a sign bind."""
 
-WORD_OPERATORS = frozenset(
-    {"in", "contains", "matches", "startsWith", "starts_with", "endsWith", "ends_with"}
-)
+WORD_OPERATORS = frozenset({"in", "contains", "matches", "startsWith", "starts_with", "endsWith", "ends_with"})
 # exists may begin an expression: it is a key of results too (redis.exists)
 NO_NAME = frozenset({"and", "or", "not", "is"}) | WORD_OPERATORS | set(LITERAL_NAMES)
 _MAX_DIGITS = 300
-_MAP_OPENS = re.compile(
-    r"""\{\s*(?:\}|(?:[^\W\d]\w*|[0-9]+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*:)""", re.DOTALL
-)
+_MAP_OPENS = re.compile(r"""\{\s*(?:\}|(?:[^\W\d]\w*|[0-9]+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*:)""", re.DOTALL)
 
 
 class OperandParser(TextParser):
@@ -212,9 +208,7 @@ class OperandParser(TextParser):
     def _element(self) -> Node:
         start, text = self.token.start, self.token.text
         if not self.element_depth:
-            meaning = (
-                "# is the element of a list" if text == "#" else "a leading dot is a key of a list's element"
-            )
+            meaning = "# is the element of a list" if text == "#" else "a leading dot is a key of a list's element"
             self.fail(f"{meaning}, and only a predicate has one", start, "all(items, .price > 0)")
         if text == ".":
             return Element(start, start)

@@ -75,9 +75,7 @@ def _joined(site: Site, index: int, item: Any) -> str:
 
 def replace(site: Site, text: Any, old: Any, new: Any) -> str:
     """Replace each occurrence."""
-    source, sought, replacement = (
-        need_string(site, index, each) for index, each in enumerate((text, old, new))
-    )
+    source, sought, replacement = (need_string(site, index, each) for index, each in enumerate((text, old, new)))
     check_size(site, len(source) + source.count(sought) * len(replacement))
     return source.replace(sought, replacement)
 
@@ -112,9 +110,7 @@ def _rounded(site: Site, number: Any, rounding: str, digits: int = 0) -> Any:
     digits_needed = max(value.adjusted(), 0) + digits + 2
     from decimal import Context
 
-    return normal(
-        value.quantize(Decimal(1).scaleb(-digits), rounding=rounding, context=Context(prec=digits_needed))
-    )
+    return normal(value.quantize(Decimal(1).scaleb(-digits), rounding=rounding, context=Context(prec=digits_needed)))
 
 
 def to_int(site: Site, value: Any) -> int:
@@ -147,9 +143,7 @@ def to_bool(site: Site, value: Any) -> bool:
     for result, accepted in ((True, (True, "true", 1)), (False, (False, "false", 0))):
         if type_name(value) in {"boolean", "string", "number"} and value in accepted:
             return result
-    site.fail_need(
-        'true, false, "true", "false", 0 or 1', 0, value, "compare: x != 0, x != null, x is not empty"
-    )
+    site.fail_need('true, false, "true", "false", 0 or 1', 0, value, "compare: x != 0, x != null, x is not empty")
 
 
 def type_of(site: Site, value: Any) -> str:

@@ -125,9 +125,7 @@ class TextParser:
         if self.token.kind == END:
             self.fail(f"the placeholder that opens with {opening.text} never closes", opening.start, hint)
         if self.token.text == ":":
-            hint = (
-                "a default may follow a plain name only: ${NAME:default}; elsewhere write ${a.b ?? 'default'}"
-            )
+            hint = "a default may follow a plain name only: ${NAME:default}; elsewhere write ${a.b ?? 'default'}"
         self.fail(f"expected {closing} but found {self.token.text}", self.token.start, hint)
 
     def _named_default(self, opening: Token, match: re.Match[str]) -> tuple[Node, int]:

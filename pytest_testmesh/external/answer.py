@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import re
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
     from typing_extensions import Buffer  # collections.abc has it from 3.12 on
 
 Receive = Callable[["Buffer"], int]
@@ -18,11 +19,20 @@ Receive = Callable[["Buffer"], int]
 _CHUNK_BYTES = 16 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r\n|$)")
 _CONTENT_TYPE = re.compile(rb"\r\ncontent-type:[ \t]*([^\r\n]*)")
-_CONNECTION = re.compile(rb"\r\nconnection:(?![ \t]*keep-alive[ \t]*(?:\r\n|$))")
+_CONNECTION = re.compile(rb"\r\nconnection:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)")
+_ENDED_EARLY = "it closed the connection in the middle of its answer"
+_KEEPS_ALIVE = {
+    (b"1", b""): True,
+    (b"1", b"keep-alive"): True,
+    (b"1", b"close"): False,
+    (b"0", b""): False,
+    (b"0", b"close"): False,
+    (b"0", b"keep-alive"): True,
+}
 
 
-class TooLargeError(Exception):
-    """The body is larger than allowed."""
+class AnswerError(Exception):
+    """What came is not HTTP, or more than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +76,55 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 def read_answer(receive: Receive, method: str, max_bytes: int) -> Answer:
     """Read one answer; *receive* fills a buffer as ``socket.recv_into`` does.
 
-    Parsing headers with `http.client` takes longer than a quick plugin takes to answer.
+    Parsing headers with `http.client` takes longer than a quick plugin takes to answer, and loading it as long
+    as a plugin in Go takes to start.
 
     Raises:
-        TooLargeError: The body is larger than *max_bytes*.
-        http.client.HTTPException: The answer is not HTTP, or ended early.
+        ConnectionError: The connection ended before the answer did.
+        AnswerError: It is not HTTP, or its body is larger than *max_bytes*.
     """
     buffer = bytearray(_CHUNK_BYTES)
     received = bytes(memoryview(buffer)[: receive(buffer)])
     head, end, body = received.partition(b"\r\n\r\n")
-    length = _plain_length(head.lower()) if end else None
-    if length is None or len(body) > length:
+    plain = _plain_head(head) if end else None
+    if plain is None or len(body) > plain.length:
         return _read_any(_Replay(received, receive), method, max_bytes)
-    if length > max_bytes:
-        raise TooLargeError
-    if len(body) < length:
-        body = _read_rest(body, length, receive)
-    found = _CONTENT_TYPE.search(head.lower())
-    content_type = found[1].decode("latin-1") if found else ""
-    return Answer(int(head[9:12]), content_type, body, keeps_alive=True)
+    _check_size(plain.length, max_bytes)
+    if len(body) < plain.length:
+        body = _read_rest(body, plain.length, receive)
+    return Answer(plain.status, plain.content_type, body, plain.keeps_alive)
 
 
-def _plain_length(head: bytes) -> int | None:
-    """Return the body's length if *head* (in lower case) is of the kind that nearly every server sends.
+@dataclass(frozen=True, slots=True)
+class _PlainHead:
+    """Status line and headers of the kind that nearly every server sends."""
 
-    That is HTTP/1.1, no redirect, one ``Content-Length``, no other framing, and the connection stays open.
-    """
-    if not head.startswith(b"http/1.1 ") or head[9:10] not in b"245" or head[9:12] == b"204":
-        return None
-    if b"\r\ntransfer-encoding" in head or _CONNECTION.search(head) or not head[9:12].isdigit():
+    status: int
+    content_type: str
+    length: int
+    keeps_alive: bool
+
+
+def _plain_head(head: bytes) -> _PlainHead | None:
+    """Parse a head with one ``Content-Length``, no other framing and no redirect; None for any other."""
+    head = head.lower()
+    status = head[9:12]
+    if not head.startswith(b"http/1.") or not status.isdigit() or status[:1] not in b"245" or status == b"204":
         return None
     lengths = _LENGTH.findall(head)
-    return int(lengths[0]) if len(lengths) == 1 else None
+    connections = _CONNECTION.findall(head) or [b""]
+    keeps_alive = _KEEPS_ALIVE.get((head[7:8], connections[0]))
+    if b"\r\ntransfer-encoding" in head or keeps_alive is None or (len(lengths), len(connections)) != (1, 1):
+        return None
+    content_type = _CONTENT_TYPE.search(head)
+    return _PlainHead(
+        int(status), content_type[1].decode("latin-1") if content_type else "", int(lengths[0]), keeps_alive
+    )
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise AnswerError(f"the answer is larger than {max_bytes} bytes")
 
 
 def _read_rest(body: bytes, length: int, receive: Receive) -> bytes:
@@ -108,7 +135,7 @@ def _read_rest(body: bytes, length: int, receive: Receive) -> bytes:
         while filled < length:
             count = receive(view[filled:])
             if not count:
-                raise http.client.IncompleteRead(b"", length - filled)
+                raise ConnectionError(_ENDED_EARLY)
             filled += count
     return bytes(whole)
 
@@ -141,29 +168,36 @@ class _Replay(io.RawIOBase):
 
 
 def _read_any(source: _Replay, method: str, max_bytes: int) -> Answer:
-    with http.client.HTTPResponse(source, method=method) as response:  # type: ignore[arg-type]  # see makefile
-        response.begin()
-        body = _read_body(response, max_bytes)
-        return Answer(
-            response.status,
-            response.headers.get("Content-Type", ""),
-            body,
-            keeps_alive=not response.will_close,
-            location=response.headers.get("Location"),
-        )
+    import http.client
+
+    try:
+        with http.client.HTTPResponse(source, method=method) as response:  # type: ignore[arg-type]  # see makefile
+            response.begin()
+            body = _read_body(response, max_bytes)
+    except http.client.RemoteDisconnected as exc:
+        raise ConnectionError("it closed the connection without an answer") from exc
+    except http.client.IncompleteRead as exc:
+        raise ConnectionError(_ENDED_EARLY) from exc
+    except http.client.HTTPException as exc:
+        raise AnswerError(f"the answer is not HTTP: {type(exc).__name__}: {exc}") from exc
+    return Answer(
+        response.status,
+        response.headers.get("Content-Type", ""),
+        body,
+        keeps_alive=not response.will_close,
+        location=response.headers.get("Location"),
+    )
 
 
-def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
+def _read_body(response: HTTPResponse, max_bytes: int) -> bytes:
     length = response.length
     if length is not None:
-        if length > max_bytes:
-            raise TooLargeError
+        _check_size(length, max_bytes)
         return response.read()
     chunks: list[bytes] = []
     size = 0
     while chunk := response.read(_CHUNK_BYTES):
         chunks.append(chunk)
         size += len(chunk)
-        if size > max_bytes:
-            raise TooLargeError
+        _check_size(size, max_bytes)
     return b"".join(chunks)

@@ -5,20 +5,21 @@ Environment proxies never apply, and redirects are not followed.
 
 from __future__ import annotations
 
-import http.client
 import select
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from pytest_testmesh.errors import PluginProtocolError
-from pytest_testmesh.external.answer import Answer, TooLargeError, read_answer
+from pytest_testmesh.external.answer import Answer, AnswerError, read_answer
 from pytest_testmesh.polling import NEVER, Deadline
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from 3.12 on
 
 _HOST = "127.0.0.1"
+_CLOSES_AT_ONCE_S = 1.0
 _REQUEST = (
     b"%s %s HTTP/1.1\r\n"
     b"Host: 127.0.0.1:%d\r\n"
@@ -85,7 +86,8 @@ class PluginEndpoint:
 
     Calls one after another share one connection. A plugin may serve one connection at a time and keep it
     alive: a connection is therefore only kept idle while no other call is under way, and a second one is only
-    opened for calls that really run at once.
+    opened for calls that really run at once. A plugin that closes connections without a word would close one
+    under a request sooner or later: once it was seen to do so, every call gets a connection of its own.
     """
 
     def __init__(self, plugin_id: str, port: int, *, max_answer_bytes: int) -> None:
@@ -94,10 +96,12 @@ class PluginEndpoint:
         self._max_answer_bytes = max_answer_bytes
         self._lock = threading.Lock()
         self._idle: _Connection | None = None
+        self._idle_since = 0.0
+        self._keep = True
         self._calls = 0
 
     def request(self, method: str, path: str, body: bytes = b"", *, deadline: Deadline) -> Answer:
-        """Exchange one request; it is never sent twice.
+        """Exchange one request. A POST is never sent twice; a GET is, if a kept connection broke under it.
 
         Raises:
             TimeoutError: The deadline passed.
@@ -105,6 +109,16 @@ class PluginEndpoint:
             PluginProtocolError: The answer is not HTTP, or too large.
         """
         connection = self._take()
+        kept = connection.is_open
+        try:
+            return self._exchange(connection, method, path, body, deadline)
+        except ConnectionError:
+            if method != "GET" or not kept:
+                raise
+        self._keep = False
+        return self._exchange(self._take(), method, path, body, deadline)
+
+    def _exchange(self, connection: _Connection, method: str, path: str, body: bytes, deadline: Deadline) -> Answer:
         whole = False
         try:
             if not connection.is_open:
@@ -112,8 +126,10 @@ class PluginEndpoint:
             answer = connection.exchange(method, path, body, deadline=deadline, max_bytes=self._max_answer_bytes)
             whole = True
             return answer
-        except (http.client.HTTPException, TooLargeError) as exc:
-            raise self._told(f"{method} {path}", exc) from exc
+        except AnswerError as exc:
+            raise PluginProtocolError(
+                f"plugin {self._plugin_id}: {method} {path}: {exc}", plugin_id=self._plugin_id
+            ) from exc
         finally:
             self._give_back(connection, keep=whole)
 
@@ -124,17 +140,6 @@ class PluginEndpoint:
         if connection is not None:
             connection.close()
 
-    def _told(self, asked: str, exc: Exception) -> Exception:
-        if isinstance(exc, http.client.RemoteDisconnected):
-            return ConnectionError("it closed the connection without an answer")
-        if isinstance(exc, http.client.IncompleteRead):
-            return ConnectionError("it closed the connection in the middle of its answer")
-        if isinstance(exc, TooLargeError):
-            problem = f"the answer is larger than {self._max_answer_bytes} bytes"
-        else:
-            problem = f"the answer is not HTTP: {type(exc).__name__}: {exc}"
-        return PluginProtocolError(f"plugin {self._plugin_id}: {asked}: {problem}", plugin_id=self._plugin_id)
-
     def _take(self) -> _Connection:
         """Return the idle connection unless the plugin closed it meanwhile, else a new one, not yet open."""
         with self._lock:
@@ -144,12 +149,15 @@ class PluginEndpoint:
             if connection.usable:
                 return connection
             connection.close()
+            if time.monotonic() - self._idle_since < _CLOSES_AT_ONCE_S:
+                self._keep = False
         return _Connection(self._port)
 
     def _give_back(self, connection: _Connection, *, keep: bool) -> None:
         with self._lock:
             self._calls -= 1
-            if keep and self._calls == 0 and connection.is_open:
+            if keep and self._keep and self._calls == 0 and connection.is_open:
                 self._idle = connection
+                self._idle_since = time.monotonic()
                 return
         connection.close()

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _PORT_TRIES = 3
 _HEALTH_ANSWER_S = 5.0
 _CRASH_SEEN_S = 1.0
-_STDERR_LINES = 10
+_SHOWN_LINES = 10
+_SEARCHED_LINES = 40  # the end of a stack trace can be long
 _TELLING = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
 
 
@@ -70,6 +71,7 @@ class ExternalPlugin:
         self._endpoint: PluginEndpoint | None = None
         self._stopped = False
         self._end = ""
+        self._printed_before = 0
 
     @property
     def id(self) -> str:
@@ -80,11 +82,6 @@ class ExternalPlugin:
     def actions(self) -> Mapping[str, DeclaredAction] | None:
         """What ``/info`` listed at the last start, by action id; None before the first."""
         return self._actions
-
-    @property
-    def pid(self) -> int | None:
-        """The id of the running process, which is also that of its process group."""
-        return None if self._process is None else self._process.pid
 
     def ensure_started(self, deadline: Deadline = NEVER) -> str:
         """Start the process unless it runs; return why it had to be started *again*, else an empty text.
@@ -167,6 +164,7 @@ class ExternalPlugin:
     def _start(self, deadline: Deadline) -> None:
         cause = f"the start limit of {format_duration(self.limits.start_s)}"
         limit = Deadline.after(self.limits.start_s, cause).earlier(deadline)
+        self._printed_before = self.stderr.position
         started = False
         try:
             self._start_process(limit)
@@ -252,15 +250,19 @@ class ExternalPlugin:
         try:
             answer = self._endpoint.request("GET", "/info", deadline=limit)
         except TimeoutError as exc:
-            raise self._error(f"did not answer GET /info within {limit.cause}") from exc
+            told = f"plugin {self.id} did not answer GET /info within {limit.cause}"
+            raise PluginStartError(told, plugin_id=self.id) from exc
         except OSError as exc:
-            raise self._broken(self._process, "GET /info", exc, 0) from exc
+            broken = self._broken(self._process, "GET /info", exc, self._printed_before)
+            raise PluginStartError(broken.message, plugin_id=self.id) from exc
         self._actions = {each.id: each for each in parse_info(self.id, answer)}
         self._on_info(self.manifest, self._actions)
 
     def _exited(self, process: PluginProcess, code: int) -> PluginStartError:
         process.kill()
-        told = _with_stderr(f"plugin {self.id} {describe_exit(code)} before it was healthy", self.stderr, 0)
+        told = _with_stderr(
+            f"plugin {self.id} {describe_exit(code)} before it was healthy", self.stderr, self._printed_before
+        )
         hint = None
         if code == 0:
             hint = "the entry point must stay in the foreground until /shutdown"
@@ -275,7 +277,7 @@ class ExternalPlugin:
             problem = f"did not listen on 127.0.0.1:{process.port} within {limit.cause}"
             hint = "the port to listen on is in the environment variable PLUGIN_PORT"
             hint += f"; it listens on {others}" if others else ""
-        told = _with_stderr(f"plugin {self.id} {problem}", self.stderr, 0)
+        told = _with_stderr(f"plugin {self.id} {problem}", self.stderr, self._printed_before)
         return PluginStartError(told, plugin_id=self.id, hint=hint)
 
     def _late(self, action: str, deadline: Deadline) -> ActionTimeoutError:
@@ -320,12 +322,12 @@ def _ask_to_end(endpoint: PluginEndpoint, deadline: Deadline) -> None:
 
 def _with_stderr(message: str, stderr: OutputTail, printed: int) -> str:
     """Add what stderr said after position *printed*: its most telling line at once, the last lines below."""
-    lines = stderr.last_lines(_STDERR_LINES, printed)
+    lines = stderr.last_lines(_SEARCHED_LINES, printed)
     if not lines:
         return message
     telling = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1]).strip()
-    rest = "".join(f"\n  stderr: {line}" for line in lines) if len(lines) > 1 else ""
-    return f"{message}: {telling}{rest}"
+    shown = lines[-_SHOWN_LINES:] if len(lines) > 1 else []
+    return "".join([f"{message}: {telling}", *(f"\n  stderr: {line}" for line in shown)])
 
 
 def _again(error: ExternalPluginError) -> ExternalPluginError:

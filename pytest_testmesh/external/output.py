@@ -6,7 +6,7 @@ import os
 import select
 import selectors
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 KEPT_BYTES = 64 * 1024
 _PIPE_BYTES = 1024 * 1024  # the largest pipe that Linux gives to an ordinary user
@@ -58,34 +58,42 @@ class OutputTail:
 
 
 class OutputPipes:
-    """Drains the pipes of one process into their tails, so that a plugin never blocks on a full pipe."""
+    """Pipes for one process to print into, drained into tails so that it never blocks on a full one."""
 
-    def __init__(self, tails: Mapping[int, OutputTail], name: str) -> None:
-        self._tails = dict(tails)
+    def __init__(self, tails: Sequence[OutputTail], name: str) -> None:
         self._lock = threading.Lock()
-        self._wake_read, self._wake_write = os.pipe()
         self._closed = False
+        pairs = [os.pipe() for _ in tails]
+        self._wake_read, self._wake_write = os.pipe()
+        self._tails = {read_end: tail for (read_end, _), tail in zip(pairs, tails, strict=True)}
+        self.write_ends = [write_end for _, write_end in pairs]
         self._poll = select.poll()
-        for descriptor in self._tails:
-            os.set_blocking(descriptor, False)
-            self._poll.register(descriptor, select.POLLIN)
+        for read_end in self._tails:
+            os.set_blocking(read_end, False)
+            self._poll.register(read_end, select.POLLIN)
         self._thread = threading.Thread(target=self._drain, name=f"testmesh-output-{name}", daemon=True)
         self._thread.start()
+
+    def close_write_ends(self) -> None:
+        """Leave the writing to the process, once it has the pipes: they end when it does."""
+        while self.write_ends:
+            os.close(self.write_ends.pop())
 
     def collect(self) -> None:
         """Take over what was printed up to now, without waiting for the thread."""
         with self._lock:
             if not self._closed:
-                for descriptor, _ in self._poll.poll(0):
-                    self._read(descriptor)
+                for read_end, _ in self._poll.poll(0):
+                    self._read(read_end)
 
     def close(self) -> None:
-        """Take over the rest and close the pipes, also when another process still holds their other end."""
+        """Take over the rest and close the pipes, also when some process still holds their other end."""
         self.collect()
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+        self.close_write_ends()
         os.write(self._wake_write, b"x")
         self._thread.join()
         for descriptor in (*self._tails, self._wake_read, self._wake_write):
@@ -103,11 +111,11 @@ class OutputPipes:
                         if not self._read(key.fd):
                             selector.unregister(key.fd)
 
-    def _read(self, descriptor: int) -> bool:
+    def _read(self, read_end: int) -> bool:
         """Move what one pipe holds into its tail; False once the pipe has ended."""
         try:
-            data = os.read(descriptor, _PIPE_BYTES)
+            data = os.read(read_end, _PIPE_BYTES)
         except BlockingIOError:
             return True
-        self._tails[descriptor].write(data)
+        self._tails[read_end].write(data)
         return bool(data)

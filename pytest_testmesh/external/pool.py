@@ -17,7 +17,7 @@ from pytest_testmesh.errors import ExternalPluginError, FlowSchemaError, Unknown
 from pytest_testmesh.external.info_cache import InfoCache
 from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
 from pytest_testmesh.external.manifest import Discovery, Manifest, discover
-from pytest_testmesh.external.step import plugin_action
+from pytest_testmesh.external.step import plugin_action, suggest
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import NEVER, Deadline
 from pytest_testmesh.units import format_duration
@@ -42,7 +42,6 @@ class ExternalPlugins:
         self._plugins: dict[str, ExternalPlugin] = {}
         self._refusals: dict[str, ExternalPluginError] = {}
         self._owner = os.getpid()
-        self._stopped = False
 
     @property
     def discovery(self) -> Discovery:
@@ -51,6 +50,7 @@ class ExternalPlugins:
             if self._discovery is None:
                 self._discovery = discover(self._plugins_dir)
                 self._sort(self._discovery)
+                atexit.register(self._kill)
             return self._discovery
 
     def find(self, name: str) -> Action | None:
@@ -116,7 +116,8 @@ class ExternalPlugins:
         """
         action = self.find(name)
         if action is None:
-            raise UnknownActionError("; ".join([f"unknown action {name}", *self.doubts(name)]))
+            message = "; ".join([f"unknown action {name}", *self.doubts(name)])
+            raise UnknownActionError(message, hint=suggest(name, list(self.names())))
         deadline = NEVER
         if timeout_s is not None:
             deadline = Deadline.after(timeout_s, f"timeout_s {format_duration(timeout_s)}")
@@ -133,7 +134,6 @@ class ExternalPlugins:
         """End all plugins side by side: ``/shutdown``, 5 s of grace, then kill; safe to repeat."""
         if os.getpid() != self._owner:
             return
-        self._stopped = True
         atexit.unregister(self._kill)
         deadline = Deadline.after(self._limits.shutdown_s, "the grace after /shutdown")
         try:
@@ -148,8 +148,8 @@ class ExternalPlugins:
                 plugin.kill()
 
     def _usable(self) -> Mapping[str, ExternalPlugin]:
-        if self._discovery is None:
-            _ = self.discovery
+        """The plugins that can serve actions, by id."""
+        _ = self.discovery
         return self._plugins
 
     def _sort(self, discovery: Discovery) -> None:
@@ -183,7 +183,6 @@ class ExternalPlugins:
             raise type(refusal)(refusal.message, plugin_id=refusal.plugin_id, hint=refusal.hint)
 
     def _offers(self, plugin: ExternalPlugin, name: str) -> bool:
-        self._watch_exit()
         plugin.ensure_started()
         return name in self._listed(plugin)
 
@@ -220,14 +219,8 @@ class ExternalPlugins:
         return plugins.values()
 
     def _start(self, plugins: Iterable[ExternalPlugin]) -> None:
-        self._watch_exit()
         waiting = [plugin for plugin in plugins if plugin.error is None and plugin.actions is None]
         _side_by_side("start", [partial(_try_start, each) for each in waiting])
-
-    def _watch_exit(self) -> None:
-        if not self._stopped:
-            atexit.unregister(self._kill)
-            atexit.register(self._kill)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,14 +65,13 @@ class PluginProcess:
         self.port = port
         self._lock = threading.Lock()
         self._group_is_gone = False
-        self._popen = _spawn(manifest, port)
-        assert self._popen.stdout is not None
-        assert self._popen.stderr is not None
-        # The descriptors are duplicated since Popen closes its own when it is collected.
-        tails = {os.dup(self._popen.stdout.fileno()): stdout, os.dup(self._popen.stderr.fileno()): stderr}
-        self._popen.stdout.close()
-        self._popen.stderr.close()
-        self._pipes = OutputPipes(tails, manifest.id)
+        self._pipes = OutputPipes([stdout, stderr], manifest.id)
+        try:
+            self._popen = _spawn(manifest, port, *self._pipes.write_ends)
+        except PluginStartError:
+            self._pipes.close()
+            raise
+        self._pipes.close_write_ends()
 
     @property
     def pid(self) -> int:
@@ -155,7 +154,7 @@ def _listening(process: Any) -> set[int]:
     return {each.laddr.port for each in process.net_connections(kind="tcp") if each.status == "LISTEN"}
 
 
-def _spawn(manifest: Manifest, port: int) -> subprocess.Popen[bytes]:
+def _spawn(manifest: Manifest, port: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
     command = _command(manifest)
     environment = {
         **os.environ,
@@ -170,8 +169,8 @@ def _spawn(manifest: Manifest, port: int) -> subprocess.Popen[bytes]:
             cwd=manifest.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
         )
     except OSError as exc:

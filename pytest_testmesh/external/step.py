@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,14 @@ def plugin_action(plugin: ExternalPlugin, name: str, summary: str = "") -> Actio
         summary=summary or plugin.manifest.description,
         provider=f"plugin {plugin.id}",
     )
+
+
+def suggest(name: str, known: Collection[str]) -> str:
+    """Return the hint for an action that does not exist: near matches, or all there are."""
+    near = difflib.get_close_matches(name, sorted(known), n=3)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known are {', '.join(sorted(known)) or 'none'}"
 
 
 class _PluginStep:
@@ -82,11 +90,9 @@ class _PluginStep:
         actions = self._plugin.actions or {}
         if self._name in actions or self._name == self._plugin.id:
             return actions.get(self._name)
-        near = difflib.get_close_matches(self._name, sorted(actions), n=3)
-        listed = " or ".join(near) if near else ", ".join(sorted(actions)) or "nothing"
         raise UnknownActionError(
             f"unknown action {self._name}: plugin {self._plugin.id} no longer lists it",
-            hint=f"did you mean {listed}?" if near else f"it lists {listed}",
+            hint=suggest(self._name, actions),
         )
 
     def _execute(self, config: dict[str, Any], context: ActionContext) -> Answer:

@@ -187,6 +187,8 @@ class HttpProbe:
         return None if self._path is None else self._wrong_value(body)
 
     def _wrong_value(self, body: Any) -> str | None:
+        from pytest_testmesh.expressions.operators import same
+
         assert self._path is not None
         path = self._config["json_path"]
         try:
@@ -195,7 +197,7 @@ class HttpProbe:
             return exc.message
         if isinstance(found, Missing):
             return found.error().message
-        if "json_value" not in self._config or found == self._config["json_value"]:
+        if "json_value" not in self._config or same(found, self._config["json_value"]):
             return None
         return f"{path} is {json.dumps(found)}, not {json.dumps(self._config['json_value'])}"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _ASSERTION_KEYS = ("expression", "message")
 _EXTRACTION_KEYS = ("path", "default")
+_SHOWN = 80  # characters of an expression in an error's first line
 # One character of a quoted scalar as it stands in the file.
 _IN_SINGLE_QUOTES = re.compile("''|[^']")
 _IN_DOUBLE_QUOTES = re.compile(r"\\(?:x..|u.{4}|U.{8}|.)|[^\"\\]")
@@ -126,10 +127,23 @@ def read_extraction(source: Source, node: Node, what: str) -> Extraction:
 
 
 def _placed(source: Source, node: Node, exc: ExpressionSyntaxError) -> ExpressionSyntaxError:
-    """Give a syntax error its line and column, and the advice that only the file's text allows."""
-    exc.location = place_in_scalar(source, node, exc.offset)
-    exc.hint = cut_by_comment(source, node) or exc.hint
-    return exc
+    """Return a syntax error with the text it is about, its place in the file and advice from the file's text."""
+    placed = ExpressionSyntaxError(
+        f"{exc.message} in {_around(str(node.value), exc.offset)}",
+        offset=exc.offset,
+        path=exc.path,
+        hint=cut_by_comment(source, node) or exc.hint,
+    )
+    placed.location = place_in_scalar(source, node, exc.offset)
+    return placed
+
+
+def _around(text: str, offset: int) -> str:
+    """Show a text on one line; of a long one, what stands around *offset*."""
+    start = max(0, offset - _SHOWN // 2) if len(text) > _SHOWN else 0
+    end = start + _SHOWN
+    shown = " ".join(text[start:end].split())
+    return f"{'...' if start else ''}{shown}{'...' if end < len(text) else ''}"
 
 
 def place_in_scalar(source: Source, node: Node, offset: int) -> Location:

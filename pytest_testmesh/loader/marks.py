@@ -67,7 +67,7 @@ def _read_mark(source: Source, node: Node) -> Mark:
     if not isinstance(name, str) or not _MARK.fullmatch(name):
         raise source.error(name_node, f"{name!r:.80} is not the name of a mark", "use letters, digits and _")
     if name == "parametrize":
-        raise source.error(name_node, "flows have no parametrize", "cases will bring one item for each case")
+        raise source.error(name_node, "parametrize cannot mark a flow: use cases")
     if name in _CONDITIONAL:
         return _read_conditional(source, name, name_node, value)
     args, kwargs = _arguments(source, value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import json
 import os
+import pkgutil
 import re
 import signal
 import socket
@@ -21,6 +23,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+import pytest_testmesh
 
 ACTIONS = '''
 """Actions that write down each call, and fixtures that write down when they come and go."""
@@ -240,9 +244,7 @@ class Workbench:
         """Run pytest in a process of its own."""
         return self.finish(self.start(*args, env=env, base=base))
 
-    def start(
-        self, *args: str, env: dict[str, str] | None = None, base: bool = True
-    ) -> subprocess.Popen[str]:
+    def start(self, *args: str, env: dict[str, str] | None = None, base: bool = True) -> subprocess.Popen[str]:
         """Start pytest in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "pytest", *(_base_args(False) if base else ()), *args],
@@ -292,10 +294,11 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 30) -> N
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_modules() -> None:
-    """Import the heavy libraries once: pytester drops what a run in this process was the first to import."""
-    import jsonschema  # noqa: F401
-    import requests  # noqa: F401
-    import yaml  # noqa: F401
+    """Import everything of ours once: pytester drops what a run in this process was the first to import."""
+    for module in pkgutil.walk_packages(pytest_testmesh.__path__, "pytest_testmesh."):
+        importlib.import_module(module.name)
+    for library in ("jsonpath", "jsonschema", "referencing", "requests", "yaml"):
+        importlib.import_module(library)
 
 
 @pytest.fixture
@@ -318,9 +321,7 @@ def no_process_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def left() -> list[psutil.Process]:
         mine = {p for p in psutil.Process().children(recursive=True) if p not in children}
-        mine.update(
-            p for p in psutil.process_iter() if _environment(p).get("TESTMESH_ACCEPTANCE_TOKEN") == token
-        )
+        mine.update(p for p in psutil.process_iter() if _environment(p).get("TESTMESH_ACCEPTANCE_TOKEN") == token)
         return [p for p in mine if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
     wait_until(lambda: not left(), f"the end of {left()}", 10)

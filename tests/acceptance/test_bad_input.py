@@ -52,9 +52,7 @@ def _manifest(text: str) -> Callable[[Workbench], object]:
 
 def _bomb() -> str:
     levels = [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
-    return "\n".join(
-        ["flow:", "  name: bad", "  env:", "    A: &a0 [lol]", *levels, "  steps: [{action: log}]"]
-    )
+    return "\n".join(["flow:", "  name: bad", "  env:", "    A: &a0 [lol]", *levels, "  steps: [{action: log}]"])
 
 
 OUTSIDE = json.dumps(
@@ -90,9 +88,7 @@ TABLE = [
         line="again",
     ),
     Bad(name="wrong type", flow="  tags: 5\n  steps: [{action: t.note}]\n", cause=("tags",), line="tags"),
-    Bad(
-        name="wrong type of a name", flow="flow:\n  name: [x]\n  steps: [{action: t.note}]\n", cause=("name",)
-    ),
+    Bad(name="wrong type of a name", flow="flow:\n  name: [x]\n  steps: [{action: t.note}]\n", cause=("name",)),
     Bad(name="no name", flow="flow:\n  steps: [{action: t.note}]\n", cause=("name",)),
     Bad(name="no action", flow=_steps("{id: greet}"), cause=("action",), line="greet"),
     Bad(name="alias bomb", flow=_bomb(), cause=("alias",)),
@@ -183,9 +179,7 @@ TABLE = [
         cause=("status ==",),
         line="status",
     ),
-    Bad(
-        name="condition of a step", flow=_steps('{action: t.note, when: "(1"}'), cause=(r"\(1",), line="when"
-    ),
+    Bad(name="condition of a step", flow=_steps('{action: t.note, when: "(1"}'), cause=(r"\(1",), line="when"),
     Bad(
         name="assertion without quotes",
         flow="  steps:\n    - action: t.note\n      assert:\n        - a ? b : c\n",

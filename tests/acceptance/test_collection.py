@@ -407,9 +407,7 @@ def test_a_fixture_gives_only_public_json_values(mesh: Workbench, reference: str
             return Server()
         """,
     )
-    mesh.flow(
-        "sub/orders", f'fixtures: [server]\nsteps: [{{action: t.note, config: {{say: "${{{reference}}}"}}}}]'
-    )
+    mesh.flow("sub/orders", f'fixtures: [server]\nsteps: [{{action: t.note, config: {{say: "${{{reference}}}"}}}}]')
 
     run = mesh.run()
 
@@ -500,9 +498,7 @@ def test_marks_do_what_they_do_in_python(
     run = mesh.run("--testmesh-var", "REGION=eu", "-rsx")
 
     assert {outcome: 1} == run.outcomes
-    assert (
-        outcome not in ("skipped", "xfailed") or ":" not in mark or re.search("till|bug 12|there", run.text)
-    )
+    assert outcome not in ("skipped", "xfailed") or ":" not in mark or re.search("till|bug 12|there", run.text)
 
 
 def test_the_reason_of_a_skip_stands_beside_the_place_of_the_flow(mesh: Workbench) -> None:
@@ -518,9 +514,7 @@ def test_a_condition_never_reaches_pytest_as_a_text(mesh: Workbench, monkeypatch
 
     items, _ = mesh.pytester.inline_genitems("-p", "no:randomly")
 
-    conditions = [
-        arg for mark in items[0].iter_markers("skipif") for arg in (*mark.args, *mark.kwargs.values())
-    ]
+    conditions = [arg for mark in items[0].iter_markers("skipif") for arg in (*mark.args, *mark.kwargs.values())]
     assert "STAGE == 'dev'" not in conditions
     assert all(isinstance(mark.args[0], bool) for mark in items[0].iter_markers("skipif") if mark.args)
 
@@ -535,9 +529,7 @@ def test_a_condition_is_not_python(mesh: Workbench) -> None:
     assert not (mesh.path / "pwned").exists()
 
 
-@pytest.mark.parametrize(
-    "mark", ["{timeout: 1}", "{timeout: {timeout: 1, method: signal}}"], ids=["number", "mapping"]
-)
+@pytest.mark.parametrize("mark", ["{timeout: 1}", "{timeout: {timeout: 1, method: signal}}"], ids=["number", "mapping"])
 def test_the_timeout_mark_ends_a_flow(mesh: Workbench, mark: str) -> None:
     pytest.importorskip("pytest_timeout")
     mesh.flow("orders", f"marks: [{mark}]\nsteps: [{{action: delay, config: {{duration: 1h}}}}]")
@@ -594,9 +586,7 @@ def test_a_bad_mark_is_the_failing_item(mesh: Workbench, key: str, named: str) -
 @pytest.mark.usefixtures("no_process_left")
 def test_looking_starts_nothing(mesh: Workbench, args: tuple[str, ...]) -> None:
     mesh.plugin("greeter", at_start="open('started', 'w').close()")
-    mesh.flow(
-        "orders", "fixtures: [house]\nsteps: [{action: greeter.hello}, {action: t.note, config: {say: x}}]"
-    )
+    mesh.flow("orders", "fixtures: [house]\nsteps: [{action: greeter.hello}, {action: t.note, config: {say: x}}]")
 
     run = mesh.run(*args)
 

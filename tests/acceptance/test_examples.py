@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,6 +27,8 @@ EXAMPLES = {
     "flows/sold_out.yaml::A sold-out article sells again",
 }
 
+PYTEST = [sys.executable, "-m", "pytest", "flows/", "-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider"]
+
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,9 +40,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_examples(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run ``pytest flows/`` in a process of its own, with every warning an error."""
-    command = [sys.executable, "-m", "pytest", "flows/", "-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [*command, *args], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [*PYTEST, *args], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )
 
 
@@ -84,5 +90,43 @@ def test_a_failing_example_shows_neither_token_nor_card_number(tmp_path: Path) -
 
     assert 1 == run.returncode, run.stdout + run.stderr
     assert "status == 200 is false" in run.stdout
+    assert "Authorization: ***" in run.stdout
+    assert '{"card_number": "***"}' in run.stdout
     assert "example-token-7d1f" not in run.stdout
     assert "4242424242424242" not in run.stdout
+
+
+def order_states(database: Path) -> list[str]:
+    """The states of a shop's orders; none before there is a shop."""
+    if not database.exists():
+        return []
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            return [state for (state,) in connection.execute("SELECT state FROM orders")]
+        except sqlite3.OperationalError:  # its tables are not there yet
+            return []
+
+
+def wait_for_payment(database: Path, timeout_s: float = 30) -> None:
+    """Return when the bank is at work on an order; fail the test when that never happens."""
+    end = time.monotonic() + timeout_s
+    while order_states(database) != ["PENDING"]:
+        assert time.monotonic() < end, f"no payment within {timeout_s:g} s: {order_states(database)}"
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("no_process_left")
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_interrupted_example_cancels_its_order(tmp_path: Path, signal_number: signal.Signals) -> None:
+    database = tmp_path / "shop0" / "shop.db"
+    args = ["-k", "declined", "--basetemp", str(tmp_path)]
+    with subprocess.Popen(
+        [*PYTEST, *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as pytest_process:
+        wait_for_payment(database)
+        os.killpg(pytest_process.pid, signal_number)
+        output, errors = pytest_process.communicate(timeout=60)
+
+    assert ["CANCELLED"] == order_states(database)
+    assert 2 == pytest_process.returncode, output + errors
+    assert "" == errors

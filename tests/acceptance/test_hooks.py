@@ -64,9 +64,7 @@ def test_two_folders_may_use_one_name_for_two_actions(mesh: Workbench) -> None:
 @pytest.mark.parametrize(
     ("name", "other"), [("t.note", "conftest.py"), ("log", "pytest_testmesh")], ids=["conftest", "built-in"]
 )
-def test_two_providers_of_one_name_are_an_error_that_names_both(
-    mesh: Workbench, name: str, other: str
-) -> None:
+def test_two_providers_of_one_name_are_an_error_that_names_both(mesh: Workbench, name: str, other: str) -> None:
     mesh.file("shop/conftest.py", FIVE_LINES.replace("shop.restock", name))
     mesh.flow("shop/bad", "steps: [{action: t.script, config: {say: never, answers: [{}]}}]")
     mesh.flow("good", "steps: [{action: t.note}]")
@@ -156,7 +154,7 @@ def pytest_testmesh_execute_step(step, action, config, context):
         """
         env: {SHOP: "http://shop.invalid"}
         steps:
-          - {id: get, action: http_request, config: {url: "${SHOP}/orders"}, assert: [status == 200]}
+          - {id: get, action: http_request, config: {method: GET, url: "${SHOP}/orders"}, assert: [status == 200]}
           - {action: t.note, config: {say: "${get.asked}"}}
         """,
     )
@@ -170,9 +168,7 @@ def pytest_testmesh_execute_step(step, action, config, context):
 @pytest.mark.parametrize("how", ["raise", "fail"])
 def test_a_wrapper_can_veto_a_step(mesh: Workbench, how: str) -> None:
     veto = (
-        "raise ActionError('not in production', code='VETO')"
-        if how == "raise"
-        else "pytest.fail('not in production')"
+        "raise ActionError('not in production', code='VETO')" if how == "raise" else "pytest.fail('not in production')"
     )
     mesh.file(
         "shop/conftest.py",

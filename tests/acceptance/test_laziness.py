@@ -63,7 +63,7 @@ def test_foreign_yaml_is_not_parsed(mesh: Workbench) -> None:
 
 
 def test_collecting_flows_loads_no_client(mesh: Workbench) -> None:
-    mesh.flow("orders", "steps: [{action: http_request, config: {url: http://x}}, {action: log}]")
+    mesh.flow("orders", "steps: [{action: http_request, config: {method: GET, url: http://x}}, {action: log}]")
 
     loaded = _heavy(_modules(mesh, "--collect-only"))
 

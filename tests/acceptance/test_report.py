@@ -81,9 +81,7 @@ def test_every_failed_assertion_is_shown_with_the_values_of_its_parts(checkout: 
     assert "status == 201  " not in checkout.problem
 
 
-def test_the_values_that_the_step_used_are_shown_with_where_they_came_from(
-    mesh: Workbench, checkout: Run
-) -> None:
+def test_the_values_that_the_step_used_are_shown_with_where_they_came_from(mesh: Workbench, checkout: Run) -> None:
     assert re.search(r"values\s.*cart_total = 25\s+<- step create, line \d+", checkout.problem)
     assert re.search(r"shipping = 5\s+<- env", checkout.problem)
 
@@ -131,7 +129,8 @@ def test_an_http_step_shows_what_was_sent_and_received(mesh: Workbench, site: Si
 
 def test_an_unreachable_server_is_named(mesh: Workbench, closed_port: int) -> None:
     mesh.flow(
-        "paying", f'steps: [{{action: http_request, config: {{url: "http://127.0.0.1:{closed_port}/pay"}}}}]'
+        "paying",
+        f'steps: [{{action: http_request, config: {{method: GET, url: "http://127.0.0.1:{closed_port}/pay"}}}}]',
     )
 
     run = mesh.run()
@@ -276,9 +275,7 @@ def test_every_style_of_traceback_keeps_the_summary(mesh: Workbench, style: str)
 
     run = mesh.run(f"--tb={style}")
 
-    assert re.search(
-        r'FAILED orders\.yaml::orders - \S*orders\.yaml:3: step 1/1 "pay" .*1 == 2 is false', run.text
-    )
+    assert re.search(r'FAILED orders\.yaml::orders - \S*orders\.yaml:3: step 1/1 "pay" .*1 == 2 is false', run.text)
     assert INTERNALS.search(run.text) is None
 
 
@@ -317,7 +314,9 @@ def test_without_verbose_a_passing_flow_is_a_dot(mesh: Workbench) -> None:
 
 
 def test_very_verbose_dumps_requests_and_responses(mesh: Workbench, site: Site) -> None:
-    mesh.flow("orders", f'steps: [{{id: get, action: http_request, config: {{url: "{site.url}/orders"}}}}]')
+    mesh.flow(
+        "orders", f'steps: [{{id: get, action: http_request, config: {{method: GET, url: "{site.url}/orders"}}}}]'
+    )
 
     assert f"GET {site.url}/orders" not in mesh.run("-v").text
     text = mesh.run("-vv").text
@@ -496,9 +495,7 @@ def secretive(mesh: Workbench, site: Site, monkeypatch: pytest.MonkeyPatch) -> W
     mesh.flow("fails", body)
     mesh.flow("errors", body.replace("steps:", "setup:") + "\n        steps: [{action: t.note}]\n")
     mesh.flow("passes", body.split("            assert:")[0])
-    mesh.flow(
-        "raises", 'steps: [{action: t.script, config: {say: x, answers: ["bug"], p: "${SHOP_PASSWORD}"}}]'
-    )
+    mesh.flow("raises", 'steps: [{action: t.script, config: {say: x, answers: ["bug"], p: "${SHOP_PASSWORD}"}}]')
     return mesh
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -88,17 +88,46 @@ def add_plugin(plugins_dir: Path) -> Callable[..., Path]:
     return add
 
 
-@pytest.fixture
-def token(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Mark every process that this test starts; afterwards none may be left, by environment or by group."""
-    value = uuid.uuid4().hex
-    monkeypatch.setenv(TOKEN, value)
-    yield value
-    assert [] == left_over(value)
+class Processes:
+    """The processes that one test starts, known by a variable of their environment, which children inherit."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def running(self) -> list[psutil.Process]:
+        """Return those that live now; a zombie only waits to be reaped."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def left_over(self, within_s: float = 3.0) -> list[psutil.Process]:
+        """Return those that still live after *within_s*: a killed one needs a moment."""
+        until = time.monotonic() + within_s
+        while (found := self.running()) and time.monotonic() < until:
+            time.sleep(0.02)
+        return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return (
+                process.pid != os.getpid()
+                and process.status() != psutil.STATUS_ZOMBIE
+                and process.environ().get(TOKEN) == self._token
+            )
+        except psutil.Error:
+            return False
 
 
 @pytest.fixture
-def make_pool(plugins_dir: Path, token: str) -> Iterator[Callable[..., ExternalPlugins]]:
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """Mark every process that this test starts; afterwards none may be left, detached or not."""
+    token = uuid.uuid4().hex
+    monkeypatch.setenv(TOKEN, token)
+    found = Processes(token)
+    yield found
+    assert [] == found.left_over()
+
+
+@pytest.fixture
+def make_pool(plugins_dir: Path, processes: Processes) -> Iterator[Callable[..., ExternalPlugins]]:
     pools: list[ExternalPlugins] = []
 
     def make(*, cache_path: Path | None = None, **limits: float) -> ExternalPlugins:
@@ -111,33 +140,14 @@ def make_pool(plugins_dir: Path, token: str) -> Iterator[Callable[..., ExternalP
         pool.stop()
 
 
-def left_over(token: str, within_s: float = 3.0) -> list[psutil.Process]:
-    """Return the processes with the token that still live after *within_s*; a killed one needs a moment."""
-    until = time.monotonic() + within_s
-    while (found := running(token)) and time.monotonic() < until:
-        time.sleep(0.02)
-    return found
-
-
-def running(token: str) -> list[psutil.Process]:
-    """Return the living processes, other than this one, whose environment holds the token."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(TOKEN) == token and process.pid != psutil.Process().pid:
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def need(tool: str) -> str:
+@pytest.fixture
+def need() -> Callable[[str], str]:
     """Return the path of a program, or skip the test where it is not installed."""
-    found = shutil.which(tool)
-    if found is None:
-        pytest.skip(f"{tool} is not installed")
-    return found
 
+    def find(tool: str) -> str:
+        found = shutil.which(tool)
+        if found is None:
+            pytest.skip(f"{tool} is not installed")
+        return found
 
-PYTHON = sys.executable
+    return find

@@ -224,6 +224,22 @@ def answers_then_closes(connection, body):
     raise Close
 
 
+def closes_after(data):
+    def answer(connection, body):
+        connection.sendall(data)
+        raise Close
+
+    return answer
+
+
+def counts_then_drops(connection, body):
+    with open("count", "a") as file:
+        file.write("x")
+        if file.tell() > 1:
+            raise Close
+    connection.sendall(http(success(ok=True)))
+
+
 def answers_twice(connection, body):
     connection.sendall(http(success(ok=True)) * 2)
 
@@ -350,6 +366,12 @@ BEHAVIOURS = {
     "byte-order-mark": executes(http(b"\xef\xbb\xbf" + json.dumps(success(ok=True)).encode())),
     "in-two-parts": executes(in_two_parts),
     "drips-quickly": executes(drips(b"HTTP/1.", http(success(ok=True))[7:])),
+    "always-closes": lambda: Plugin(
+        health=closes_after(http({"status": "healthy"})),
+        info=closes_after(http(info())),
+        execute=answers_then_closes,
+    ).run(),
+    "counts-then-drops": executes(counts_then_drops),
     "answers-then-closes": executes(answers_then_closes),
     "answers-twice": executes(answers_twice),
     "nulls": executes(http({"success": True, "output": None, "logs": None, "metrics": None, "error": None})),

@@ -27,13 +27,11 @@ AT_START = {
     "listens-elsewhere": (PluginStartError, r"did not listen on 127\.0\.0\.1:\d+ within the start limit of 1\.00s"),
     "health-starting": (
         PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: status is 'starting', "
-        'not "healthy"',
+        "did not become healthy within the start limit of 1.00s: GET /health: status is 'starting', not \"healthy\"",
     ),
     "health-without-status": (
         PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: the answer has no \"status\": "
-        '{"ok": true}',
+        'did not become healthy within the start limit of 1.00s: GET /health: the answer has no "status": {"ok": true}',
     ),
     "health-not-json": (
         PluginStartError,
@@ -62,8 +60,8 @@ AT_START = {
     "info-action-text": (PluginProtocolError, "GET /info: actions[0] is a text, not an object: {"),
     "info-action-no-id": (PluginProtocolError, "GET /info: actions[0].id is missing: {"),
     "info-schema-text": (PluginProtocolError, "GET /info: actions[0].schema is a text, not an object: {"),
-    "info-hangs": (ExternalPluginError, "did not answer GET /info within the start limit of 1.00s"),
-    "info-dies": (ExternalPluginError, "exited with code 7 while it ran GET /info: ValueError: out of luck"),
+    "info-hangs": (PluginStartError, "did not answer GET /info within the start limit of 1.00s"),
+    "info-dies": (PluginStartError, "exited with code 7 while it ran GET /info: ValueError: out of luck"),
 }
 
 IN_EXECUTE = {
@@ -100,7 +98,10 @@ IN_EXECUTE = {
         "POST /execute of {id}.run: HTTP 302, a redirect to http://127.0.0.1:9/",
     ),
     "not-http": (PluginProtocolError, "POST /execute: the answer is not HTTP: BadStatusLine: SSH-2.0-OpenSSH_9.2"),
-    "many-headers": (PluginProtocolError, "POST /execute: the answer is not HTTP: HTTPException: got more than 100 headers"),
+    "many-headers": (
+        PluginProtocolError,
+        "POST /execute: the answer is not HTTP: HTTPException: got more than 100 headers",
+    ),
     "announces-much": (PluginProtocolError, "POST /execute: the answer is larger than 100000 bytes"),
     "endless": (PluginProtocolError, "POST /execute: the answer is larger than 100000 bytes"),
     "endless-chunks": (PluginProtocolError, "POST /execute: the answer is larger than 100000 bytes"),
@@ -144,8 +145,10 @@ def first_line(error: MeshError) -> str:
     return error.message.partition("\n")[0]
 
 
-@pytest.mark.parametrize(("behaviour", "kind", "text"), [(name, *row) for name, row in AT_START.items()])
-def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, token, behaviour, kind, text):
+@pytest.mark.parametrize(
+    ("behaviour", "kind", "text"), [(name, *row) for name, row in AT_START.items()], ids=list(AT_START)
+)
+def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, behaviour, kind, text):
     add_plugin(behaviour)
     pool = make_pool(start_s=1.0, shutdown_s=0.2)
 
@@ -158,7 +161,9 @@ def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, token, behav
     assert re.match(rf"plugin {behaviour}:? {pattern}", first_line(caught.value))
 
 
-@pytest.mark.parametrize(("behaviour", "kind", "text"), [(name, *row) for name, row in IN_EXECUTE.items()])
+@pytest.mark.parametrize(
+    ("behaviour", "kind", "text"), [(name, *row) for name, row in IN_EXECUTE.items()], ids=list(IN_EXECUTE)
+)
 def test_a_failed_call_is_told_by_its_cause(add_plugin, make_pool, behaviour, kind, text):
     add_plugin(behaviour)
     pool = make_pool(answer_bytes=100_000, shutdown_s=0.2)
@@ -174,7 +179,7 @@ def test_a_failed_call_is_told_by_its_cause(add_plugin, make_pool, behaviour, ki
 @pytest.mark.parametrize("behaviour", UNUSUAL)
 def test_an_unusual_answer_is_understood_again_and_again(add_plugin, make_pool, behaviour):
     add_plugin(behaviour)
-    pool = make_pool()
+    pool = make_pool(shutdown_s=0.5)
 
     assert [{"ok": True}] * 3 == [pool.call(f"{behaviour}.run", timeout_s=10) for _ in range(3)]
 
@@ -224,14 +229,17 @@ def test_the_hint_names_the_port_that_it_listens_on_instead(add_plugin, make_poo
     assert re.search(r"PLUGIN_PORT; it listens on \d+$", caught.value.hint)
 
 
-def test_a_stranger_that_answers_on_the_port_is_not_taken_for_the_plugin(add_plugin, make_pool):
+def test_a_stranger_that_answers_on_the_port_is_not_taken_for_the_plugin(add_plugin, make_pool, processes):
     add_plugin("stranger-on-its-port")
 
     with pytest.raises(PluginStartError, match="found its port taken by another program, 3 times in a row"):
         make_pool().call("stranger-on-its-port.run")
 
+    for stranger in processes.running():
+        stranger.kill()
 
-def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool, plugins_dir):
+
+def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool):
     count = "open('starts', 'a').write('x'); raise SystemExit('no luck')"
     folder = add_plugin("unlucky", code=count)
     pool = make_pool()

@@ -158,9 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     def answer_any(self) -> None:
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.received.append(
-            Received(self.command, self.path, headers, self.body, self.client_address[1])
-        )
+        self.server.received.append(Received(self.command, self.path, headers, self.body, self.client_address[1]))
         name, *self.arguments = urlsplit(self.path).path.strip("/").split("/")
         getattr(self, f"get_{name.replace('-', '_')}")()
 
@@ -251,6 +249,9 @@ class _Handler(BaseHTTPRequestHandler):
     def get_silent(self) -> None:
         self.server.gate.wait(20)
 
+    def get_gated(self) -> None:
+        self.reply(b"", 200 if self.server.gate.is_set() else 503)
+
     def get_stale(self) -> None:
         """Answer as if the connection stayed open, then close it."""
         self.reply(b"{}", Content_Type="application/json")
@@ -328,13 +329,15 @@ def certificate(make_certificate: Callable[[str], Certificate]) -> Certificate:
     return make_certificate("DNS:localhost,IP:127.0.0.1")
 
 
-def _tls_server(certificate: Certificate, client_ca: Path | None = None) -> _Server:
+def _tls_server(
+    certificate: Certificate, client_ca: Path | None = None, handler: type[BaseHTTPRequestHandler] = _Handler
+) -> _Server:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.cert, certificate.key)
     if client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(client_ca)
-    server = _Server(_Handler)
+    server = _Server(handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     return server
 
@@ -413,6 +416,12 @@ def proxy(steps: Steps) -> Iterator[_Server]:
     yield from _serving(_Server(_Proxy))
 
 
+@pytest.fixture
+def tls_proxy(steps: Steps, certificate: Certificate) -> Iterator[_Server]:
+    """The proxy behind TLS."""
+    yield from _serving(_tls_server(certificate, handler=_Proxy))
+
+
 @dataclass
 class Script:
     """A TCP server that runs one function for each connection, and *stopped*, which that function may wait for."""
@@ -452,16 +461,20 @@ def _accept(listener: socket.socket, script: Script, play: Callable[[socket.sock
                 play(connection, script)
 
 
-def drip(start: bytes, piece: bytes) -> Callable[[socket.socket, Script], None]:
-    """Return a script that reads a request, sends *start*, then *piece* again and again, 20 times a second."""
+@pytest.fixture
+def dripping(tcp_script: Callable[[Callable[[socket.socket, Script], None]], Script]) -> Callable[..., Script]:
+    """Start a server that reads a request, sends *start*, then *piece* again and again, 20 times a second."""
 
-    def play(connection: socket.socket, script: Script) -> None:
-        connection.recv(65536)
-        connection.sendall(start)
-        while not script.stopped.wait(0.05):
-            connection.sendall(piece)
+    def serve(start: bytes = b"", piece: bytes = b"") -> Script:
+        def play(connection: socket.socket, script: Script) -> None:
+            connection.recv(65536)
+            connection.sendall(start)
+            while not script.stopped.wait(0.05):
+                connection.sendall(piece)
 
-    return play
+        return tcp_script(play)
+
+    return serve
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ import pytest
 
 from pytest_testmesh.actions import ActionRegistry
 from pytest_testmesh.errors import ActionConfigError, TargetError
+from pytest_testmesh.expressions import compile_expression
 from pytest_testmesh.integrations import register_builtins
 from pytest_testmesh.integrations.http.response import Headers, decode_body
 from pytest_testmesh.schemas import ConfigSchema
+from pytest_testmesh.scope import ResultNames
 
 
 def sent(steps: Any, server: Any, **config: Any) -> Any:
@@ -55,6 +57,23 @@ def test_headers_are_found_in_any_case(name: str) -> None:
     assert "text/plain" == headers[name]
     assert "text/plain" == headers.get(name)
     assert name in headers
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'headers["Content-Type"] contains "json"',
+        'headers["content-type"] contains "json"',
+        'headers.location == "/x"',
+        "response.headers.LOCATION exists",
+        "!(headers.absent exists)",
+        '$.headers.location == "/x"',
+    ],
+)
+def test_headers_in_expressions(scope: Any, expression: str) -> None:
+    headers = Headers({"Content-Type": "application/json", "Location": "/x"})
+
+    assert compile_expression(expression).test(ResultNames({"headers": headers}, scope))
 
 
 def test_absent_header_is_absent() -> None:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -20,9 +20,8 @@ import urllib3.exceptions
 from pytest_testmesh.errors import ActionTimeoutError, TargetError, TargetUnavailableError
 from pytest_testmesh.integrations.http.failures import TABLE
 from pytest_testmesh.polling import Deadline
-from tests.integrations.conftest import Script, drip
 
-Play = Callable[[Callable[[socket.socket, Script], None]], Script]
+Dripping = Callable[..., Any]
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def test_untrusted_certificate(steps: Any, tls_server: Any) -> None:
 def test_certificate_of_another_host(steps: Any, misnamed_tls_server: Any, make_certificate: Any) -> None:
     ca = str(make_certificate("DNS:other.example").cert)
     for host in ("localhost", "127.0.0.1"):
-        with pytest.raises(TargetUnavailableError, match="is for another host: .*mismatch.*not valid for"):
+        with pytest.raises(TargetUnavailableError, match=r"is for another host: .*mismatch.*not valid for"):
             steps.http(misnamed_tls_server.url("/", host, "https"), verify_ssl=ca)
 
 
@@ -104,8 +103,8 @@ def test_connection_that_breaks_in_the_middle(steps: Any, server: Any) -> None:
         steps.http(server.url("/cut"))
 
 
-def test_broken_chunk(steps: Any, tcp_script: Play) -> None:
-    def play(connection: socket.socket, script: Script) -> None:
+def test_broken_chunk(steps: Any, tcp_script: Any) -> None:
+    def play(connection: socket.socket, script: Any) -> None:
         connection.recv(65536)
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab")
 
@@ -113,18 +112,18 @@ def test_broken_chunk(steps: Any, tcp_script: Play) -> None:
         steps.http(tcp_script(play).url())
 
 
-def test_answer_that_is_not_http(steps: Any, tcp_script: Play) -> None:
-    def play(connection: socket.socket, script: Script) -> None:
+def test_answer_that_is_not_http(steps: Any, tcp_script: Any) -> None:
+    def play(connection: socket.socket, script: Any) -> None:
         connection.recv(65536)
         connection.sendall(b"220 mail.example ESMTP\r\n")
 
-    with pytest.raises(TargetError, match="the answer is not HTTP: 220 mail.example ESMTP"):
+    with pytest.raises(TargetError, match=r"the answer is not HTTP: 220 mail\.example ESMTP"):
         steps.http(tcp_script(play).url())
 
 
-def test_too_many_headers_are_not_http(steps: Any, tcp_script: Play) -> None:
+def test_too_many_headers_are_not_http(steps: Any, dripping: Dripping) -> None:
     with pytest.raises(TargetError, match="the answer is not HTTP"):
-        steps.http(tcp_script(drip(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200, b"")).url())
+        steps.http(dripping(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200, b"").url())
 
 
 def test_body_with_a_wrong_encoding(steps: Any, server: Any) -> None:
@@ -133,21 +132,21 @@ def test_body_with_a_wrong_encoding(steps: Any, server: Any) -> None:
 
 
 STALLS = {
-    "silent": (drip(b"", b""), "the response headers"),
-    "dripping-status-line": (drip(b"HTTP/1.1 200 ", b"O"), "the response headers"),
-    "dripping-headers": (drip(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), "the response headers"),
-    "dripping-body": (drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"), "the rest of the body"),
+    "silent": ((b"", b""), "the response headers"),
+    "dripping-status-line": ((b"HTTP/1.1 200 ", b"O"), "the response headers"),
+    "dripping-headers": ((b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), "the response headers"),
+    "dripping-body": ((b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"), "the rest of the body"),
     "dripping-chunks": (
-        drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
         "the rest of the body",
     ),
-    "dripping-until-close": (drip(b"HTTP/1.0 200 OK\r\n\r\n", b"x"), "the rest of the body"),
+    "dripping-until-close": ((b"HTTP/1.0 200 OK\r\n\r\n", b"x"), "the rest of the body"),
 }
 
 
-@pytest.mark.parametrize(("play", "waiting_for"), STALLS.values(), ids=STALLS)
-def test_deadline_ends_a_request(steps: Any, tcp_script: Play, play: Any, waiting_for: str) -> None:
-    url = tcp_script(play).url()
+@pytest.mark.parametrize(("sent", "waiting_for"), STALLS.values(), ids=STALLS)
+def test_deadline_ends_a_request(steps: Any, dripping: Dripping, sent: tuple[bytes, bytes], waiting_for: str) -> None:
+    url = dripping(*sent).url()
     said = rf"^GET {url}: timed out after 0\.\d\ds waiting for {waiting_for} \(timeout 400ms of the request\)$"
     with soon(), pytest.raises(ActionTimeoutError, match=said) as caught:
         steps.http(url, timeout="400ms")
@@ -156,47 +155,59 @@ def test_deadline_ends_a_request(steps: Any, tcp_script: Play, play: Any, waitin
     assert "TIMEOUT" == caught.value.code
 
 
-def test_deadline_ends_a_tls_handshake(steps: Any, tcp_script: Play) -> None:
-    url = tcp_script(drip(b"", b"")).url(scheme="https")
+def test_deadline_ends_a_tls_handshake(steps: Any, dripping: Dripping) -> None:
+    url = dripping(b"", b"").url(scheme="https")
     with soon(), pytest.raises(ActionTimeoutError, match="waiting for the TLS handshake"):
         steps.http(url, timeout=0.4)
 
 
-def test_deadline_ends_a_dripping_tls_handshake(steps: Any, tcp_script: Play) -> None:
-    url = tcp_script(drip(b"\x16\x03\x03\x40\x00", b"\x00")).url(scheme="https")
+def test_deadline_ends_a_dripping_tls_handshake(steps: Any, dripping: Dripping) -> None:
+    url = dripping(b"\x16\x03\x03\x40\x00", b"\x00").url(scheme="https")
     with soon(), pytest.raises((ActionTimeoutError, TargetUnavailableError)):
         steps.http(url, timeout=0.4)
 
 
-def test_deadline_ends_a_tunnel_that_is_never_made(steps: Any, tcp_script: Play) -> None:
-    proxy = tcp_script(drip(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n")).url()
+def test_deadline_ends_a_tunnel_that_is_never_made(steps: Any, dripping: Dripping) -> None:
+    proxy = dripping(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n").url()
     with soon(), pytest.raises(ActionTimeoutError):
         steps.http("https://example.invalid/", proxy=proxy, timeout=0.4)
 
 
-def test_deadline_ends_a_request_that_the_server_does_not_read(steps: Any, tcp_script: Play) -> None:
+def test_deadline_ends_a_request_that_the_server_does_not_read(steps: Any, tcp_script: Any) -> None:
     url = tcp_script(lambda connection, script: script.stopped.wait(10) and None).url()
     with soon(), pytest.raises(ActionTimeoutError, match="waiting for the server to take the request"):
         steps.http(url, "POST", body="x" * 20_000_000, timeout="400ms")
 
 
-def test_deadline_ends_a_connect(steps: Any) -> None:
-    with socket.socket() as full:
+@pytest.fixture
+def black_hole() -> Iterator[tuple[str, int]]:
+    """An address that neither accepts nor refuses: a listener whose queue is full."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        fillers = []
         for _ in range(3):
-            filler = socket.socket()
+            filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-            fillers.append(filler)
-        url = f"http://127.0.0.1:{full.getsockname()[1]}/"
-        try:
-            with soon(), pytest.raises(ActionTimeoutError, match="waiting for a connection"):
-                steps.http(url, timeout="400ms")
-        finally:
-            for filler in fillers:
-                filler.close()
+        yield full.getsockname()
+
+
+def test_deadline_ends_a_connect(steps: Any, black_hole: tuple[str, int]) -> None:
+    with soon(), pytest.raises(ActionTimeoutError, match="waiting for a connection"):
+        steps.http(f"http://127.0.0.1:{black_hole[1]}/", timeout="400ms")
+
+
+def test_dead_address_leaves_time_for_the_next(
+    steps: Any, server: Any, black_hole: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", black_hole),
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", server.server_address),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: addresses)
+
+    assert 200 == steps.http("http://two.example/echo", timeout="2s")["status"]
 
 
 def test_deadline_ends_a_name_look_up(steps: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +225,8 @@ def test_deadline_bounds_redirects_together(steps: Any, server: Any) -> None:
         steps.http(server.url("/loop"), max_redirects=1_000_000, timeout="400ms")
 
 
-def test_earlier_deadline_of_the_step_is_named(steps: Any, tcp_script: Play) -> None:
-    url = tcp_script(drip(b"", b"")).url()
+def test_earlier_deadline_of_the_step_is_named(steps: Any, dripping: Dripping) -> None:
+    url = dripping(b"", b"").url()
     with soon(), pytest.raises(ActionTimeoutError, match=r"\(step timeout 300ms\)"):
         steps.http(url, deadline=Deadline.after(0.3, "step timeout 300ms"))
 
@@ -236,8 +247,8 @@ def test_connection_is_not_used_again_after_a_time_out(steps: Any, server: Any) 
     assert "GET" == steps.http(server.url("/echo"))["body"]["method"]
 
 
-def test_interrupt_passes_through(steps: Any, tcp_script: Play) -> None:
-    def play(connection: socket.socket, script: Script) -> None:
+def test_interrupt_passes_through(steps: Any, tcp_script: Any) -> None:
+    def play(connection: socket.socket, script: Any) -> None:
         connection.recv(65536)
         os.kill(os.getpid(), signal.SIGINT)
         script.stopped.wait(10)

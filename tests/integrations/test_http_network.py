@@ -96,7 +96,8 @@ _CARRIERS = ("authorization", "x-mine", "x-api-key", "cookie")
 def test_credentials_are_dropped_on_redirect_to_another_origin(
     steps: Any, server: Any, other_server: Any, config: dict[str, Any]
 ) -> None:
-    steps.http(moved(server, 307, other_server.url("/echo")), headers={"X-Other": "1"} | config.pop("headers", {}), **config)
+    headers = {"X-Other": "1", **config.get("headers", {})}
+    steps.http(moved(server, 307, other_server.url("/echo")), **{**config, "headers": headers})
 
     assert any(name in server.received[0].headers for name in _CARRIERS)
     assert not any(name in other_server.received[0].headers for name in _CARRIERS)
@@ -136,6 +137,13 @@ def test_step_cookies_win_and_are_not_kept(steps: Any, server: Any) -> None:
     assert "a=1; b=2" == server.received[-1].headers["cookie"]
 
 
+def test_cookie_header_is_sent_as_it_is(steps: Any, server: Any) -> None:
+    steps.http(server.url("/set-cookie?a=1"))
+    steps.http(server.url("/echo"), headers={"cookie": "mine=1"})
+
+    assert "mine=1" == server.received[-1].headers["cookie"]
+
+
 def test_dropped_cookie_is_gone(steps: Any, server: Any) -> None:
     steps.http(server.url("/set-cookie?a=1"))
 
@@ -169,9 +177,7 @@ def test_connection_that_the_server_closed_is_replaced(steps: Any, server: Any) 
 
 
 @pytest.mark.parametrize("path", ["/echo", "/short-lived"])
-def test_idle_connection_is_not_used_again(
-    steps: Any, server: Any, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_idle_connection_is_not_used_again(steps: Any, server: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if path == "/echo":
         monkeypatch.setattr(connection, "_IDLE_S", 0.0)
     for _ in range(2):
@@ -234,8 +240,16 @@ def test_proxy_login(steps: Any, server: Any, tls_server: Any, proxy: Any) -> No
     https = tls_server.url("/echo", scheme="https")
     assert 200 == steps.http(https, proxy=login, verify_ssl=False)["status"]
     assert 407 == steps.http(server.url("/echo"), proxy=proxy.url())["status"]
-    with pytest.raises(TargetUnavailableError, match="no connection through the proxy .*407"):
+    with pytest.raises(TargetUnavailableError, match=r"no connection through the proxy .*407"):
         steps.http(https, proxy=proxy.url(), verify_ssl=False)
+
+
+def test_proxy_behind_tls(steps: Any, server: Any, tls_server: Any, tls_proxy: Any) -> None:
+    proxy = tls_proxy.url(scheme="https")
+
+    assert 200 == steps.http(server.url("/echo"), proxy=proxy, verify_ssl=False)["status"]
+    assert 200 == steps.http(tls_server.url("/echo", scheme="https"), proxy=proxy, verify_ssl=False)["status"]
+    assert ["GET", "CONNECT"] == [each.method for each in tls_proxy.received]
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
@@ -334,6 +348,15 @@ def test_netrc(steps: Any, server: Any, tmp_path: Path, monkeypatch: pytest.Monk
     steps.http(server.url("/echo"))
 
     assert f"Basic {b64encode(b'u:p').decode()}" == server.received[-1].headers["authorization"]
+
+
+def test_netrc_of_the_host_that_a_redirect_leads_to(
+    steps: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_netrc(monkeypatch, tmp_path, "machine localhost login u password p\n")
+    steps.http(moved(server, 302, server.url("/echo", "localhost")))
+
+    assert [None, f"Basic {b64encode(b'u:p').decode()}"] == [e.headers.get("authorization") for e in server.received]
 
 
 def test_netrc_does_not_replace_a_header(

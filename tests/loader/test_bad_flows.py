@@ -147,7 +147,7 @@ IN_FLOW = {
     "marks: [5]": "4:11: 5 is not the name of a mark",
     "marks: [a b]": "4:11: 'a b' is not the name of a mark",
     "marks: [{a: 1, b: 2}]": "4:11: a mark must have one name, has 2",
-    "marks: [parametrize]": "4:11: flows have no parametrize",
+    "marks: [parametrize]": "4:11: parametrize cannot mark a flow: use cases",
     "marks: [skipif]": "4:11: skipif must have a condition and a reason",
     "marks: [{skipif: x}]": "4:12: skipif must have a condition and a reason",
     "marks: [{skipif: {condition: a}}]": "4:12: mark skipif lacks its reason",
@@ -328,6 +328,20 @@ def test_the_place_of_a_syntax_error_is_in_the_authors_file(lines: str, line: in
     assert isinstance(error, ExpressionSyntaxError)
     assert error.location is not None
     assert (line, column) == (error.location.line, error.location.column)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ("when: a ==\n", "in a =="),
+        ("when: |\n        a ==\n          b )\n", "in a == b )"),
+        (f"when: {'x' * 100} ) {'y' * 100}\n", f"in ...{'x' * 39} ) {'y' * 38}..."),
+        ("output: {x: '$.a['}\n", "in $.a["),
+        ("config: {x: 'b ${c'}\n", "in b ${c"),
+    ],
+)
+def test_the_first_line_shows_the_text_that_does_not_parse(lines: str, shown: str) -> None:
+    assert str(error_of(f"{STEP}      {lines}")).endswith(shown)
 
 
 @pytest.mark.parametrize(

@@ -123,11 +123,11 @@ class _Conversation:
         return response
 
     def _route(self, target: Target) -> Route:
-        tls = tls_options(self._config, self._context.flow_dir) if target.scheme == "https" else None
-        proxy = self._config.get("proxy", True)
-        if proxy is True:
-            proxy = self._context.item.get(Proxies, Proxies).find(target)
-        return Route(tls, proxy or None)
+        given = self._config.get("proxy", True)
+        proxy = self._context.item.get(Proxies, Proxies).find(target) if given is True else given or None
+        if target.scheme == "https" or (proxy is not None and proxy.startswith("https:")):
+            return Route(tls_options(self._config, self._context.flow_dir), proxy)
+        return Route(None, proxy)
 
     def _next(self, request: Request, response: Response) -> Request:
         location = response.headers["location"]

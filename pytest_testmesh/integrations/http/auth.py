@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from pytest_testmesh.errors import ActionConfigError, TargetError
 from pytest_testmesh.integrations.http.client import Response
@@ -84,9 +84,7 @@ def _with_api_key(request: Request, auth: Mapping[str, Any]) -> Request:
     name = auth.get("name", "X-API-Key")
     if auth.get("location") == "query":
         return replace(request, target=parse_target(with_params(request.target.url, {name: auth["key"]})))
-    return replace(
-        request.with_header(name, auth["key"]), secret_headers=request.secret_headers | {name.lower()}
-    )
+    return replace(request.with_header(name, auth["key"]), secret_headers=request.secret_headers | {name.lower()})
 
 
 def _fetch(auth: Mapping[str, Any], send: Send) -> _Token:

@@ -12,7 +12,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import BaseHTTPResponse
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, TargetError
+from pytest_testmesh.errors import ActionConfigError, TargetError
 from pytest_testmesh.integrations.http.connection import HTTPPool, HTTPSPool, bounded_by
 from pytest_testmesh.integrations.http.environment import Netrc
 from pytest_testmesh.integrations.http.failures import MAPPED, Sending, failure
@@ -106,9 +106,7 @@ class HttpClient:
             manager = self._managers.get(route)
             if manager is None:
                 manager = self._managers[route] = _manager(route)
-            pool = self._pools[key] = manager.connection_from_host(
-                target.host, target.port, scheme=target.scheme
-            )
+            pool = self._pools[key] = manager.connection_from_host(target.host, target.port, scheme=target.scheme)
         return pool
 
 

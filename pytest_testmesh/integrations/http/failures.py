@@ -30,9 +30,7 @@ class Row:
     hint: str | None = None
 
 
-_REFUSED = Row(
-    TargetUnavailableError, "connection refused", "is the service running? nothing listens on {origin}"
-)
+_REFUSED = Row(TargetUnavailableError, "connection refused", "is the service running? nothing listens on {origin}")
 _BROKEN = Row(
     TargetUnavailableError,
     "the connection broke before the response was complete",
@@ -49,9 +47,7 @@ TABLE: dict[type[BaseException], Row] = {
     ConnectionResetError: _BROKEN,
     ConnectionAbortedError: _BROKEN,
     BrokenPipeError: _BROKEN,
-    socket.gaierror: Row(
-        TargetUnavailableError, "unknown host {host}", "check the name; {detail}"
-    ),
+    socket.gaierror: Row(TargetUnavailableError, "unknown host {host}", "check the name; {detail}"),
     OSError: _UNEXPECTED,
     # TLS
     ssl.SSLCertVerificationError: Row(

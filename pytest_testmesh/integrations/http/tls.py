@@ -39,9 +39,7 @@ def tls_options(config: Mapping[str, Any], folder: Path) -> TLSOptions:
     if isinstance(cert, str):
         return TLSOptions(ca, source, resolved(cert, folder))
     key = cert.get("key")
-    return TLSOptions(
-        ca, source, resolved(cert["cert"], folder), key and resolved(key, folder), cert.get("password")
-    )
+    return TLSOptions(ca, source, resolved(cert["cert"], folder), key and resolved(key, folder), cert.get("password"))
 
 
 def _trust(verify: bool | str, folder: Path) -> tuple[str | None, str]:

@@ -1,0 +1,394 @@
+"""From the first start to the end of the session: environment, new starts, one connection, nothing left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pytest_testmesh.errors import ActionTimeoutError, ExternalPluginError, PluginStartError
+from pytest_testmesh.polling import Deadline
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def pids(processes):
+    return {process.pid for process in processes.running()}
+
+
+def test_a_plugin_gets_port_id_and_its_folder(add_plugin, make_pool, processes):
+    folder = add_plugin("echoes")
+
+    output = make_pool().call("echoes.run")
+
+    [process] = processes.running()
+    assert (str(folder), "echoes") == (output["cwd"], output["id"])
+    assert str(output["port"]) == process.environ()["PLUGIN_PORT"]
+    assert process.pid == os.getpgid(process.pid) == os.getsid(process.pid)
+
+
+def test_one_process_serves_all_calls(add_plugin, make_pool):
+    add_plugin("echoes")
+    pool = make_pool()
+
+    assert 1 == len({pool.call("echoes.run")["pid"] for _ in range(3)})
+
+
+def test_environment_proxies_never_apply(add_plugin, make_pool, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    add_plugin("behaves")
+
+    assert {"ok": True} == make_pool().call("behaves.run")
+
+
+def test_the_first_line_names_the_error_of_a_node_plugin_not_the_version_of_node(add_plugin, make_pool, need):
+    need("node")
+    add_plugin("unlucky", entry_point="server.js", code="throw new TypeError('no luck');")
+
+    with pytest.raises(PluginStartError) as caught:
+        make_pool().call("unlucky")
+
+    first_line = caught.value.message.splitlines()[0]
+    assert "plugin unlucky exited with code 1 before it was healthy: TypeError: no luck" == first_line
+
+
+def test_a_python_plugin_runs_with_its_own_venv_if_it_has_one(add_plugin, make_pool):
+    folder = add_plugin("echoes")
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\ntouch own-venv\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+
+    make_pool().call("echoes.run")
+
+    assert (folder / "own-venv").exists()
+
+
+def test_an_entry_point_without_a_known_suffix_is_run_itself(add_plugin, make_pool):
+    folder = add_plugin("behaves", entry_point="start", code="#!/bin/sh\nexec python-of-tests server.py\n")
+    start = folder / "start"
+    start.write_text(start.read_text().replace("python-of-tests", sys.executable))
+    (folder / "server.py").write_text((HERE / "misbehaving.py").read_text())
+    start.chmod(0o755)
+
+    assert {"ok": True} == make_pool().call("behaves.run")
+
+
+def test_an_entry_point_that_is_not_executable_is_told(add_plugin, make_pool):
+    folder = add_plugin("tool", entry_point="tool", code="#!/bin/sh\n")
+
+    with pytest.raises(PluginStartError, match=r"cannot be started: entry point .* is not executable") as got:
+        make_pool().call("tool")
+
+    assert f"run: chmod +x {folder / 'tool'}" == got.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("#!/no/such/interpreter\n", "No such file or directory"), ("no program", "Exec format error")],
+    ids=["missing interpreter", "no program"],
+)
+def test_an_entry_point_that_cannot_be_run_is_told(add_plugin, make_pool, code, reason):
+    folder = add_plugin("tool", entry_point="tool", code=code)
+    (folder / "tool").chmod(0o755)
+
+    with pytest.raises(PluginStartError, match=f"plugin tool cannot be started: .*tool cannot be run: {reason}"):
+        make_pool().call("tool")
+
+
+@pytest.mark.parametrize(("entry_point", "tool"), [("server.js", "node"), ("server.sh", "bash")])
+def test_a_missing_interpreter_is_told_by_name(add_plugin, make_pool, monkeypatch, entry_point, tool):
+    add_plugin("tool", entry_point=entry_point, code="")
+    monkeypatch.setenv("PATH", "/no/such/folder")
+
+    with pytest.raises(PluginStartError, match=f"{tool} is not installed, and {entry_point} needs it"):
+        make_pool().call("tool")
+
+
+def test_a_crash_in_one_step_does_not_poison_the_next_and_is_told(add_plugin, make_pool, make_context):
+    add_plugin("dies-once")
+    action = make_pool().find("dies-once.run")
+    with pytest.raises(ExternalPluginError, match="exited with code 7"):
+        action.run({}, make_context())
+    second, third = make_context(), make_context()
+
+    assert {"ok": True} == action.run({}, second)
+    assert {"ok": True} == action.run({}, third)
+
+    assert ["plugin dies-once was started again: it exited with code 7"] == [log["message"] for log in second.logs]
+    assert [] == third.logs
+
+
+def test_a_plugin_killed_between_two_steps_is_started_again_and_it_is_told(
+    add_plugin, make_pool, make_context, processes
+):
+    add_plugin("echoes")
+    action = make_pool().find("echoes.run")
+    first = action.run({}, make_context())["pid"]
+    psutil.Process(first).kill()
+    assert [] == processes.left_over()
+    context = make_context()
+
+    second = action.run({}, context)["pid"]
+
+    assert {second} == pids(processes) != {first}
+    assert ["plugin echoes was started again: it was killed by SIGKILL"] == [log["message"] for log in context.logs]
+
+
+def test_after_a_time_out_the_process_is_killed_and_the_next_step_gets_a_new_one(
+    add_plugin, make_pool, make_context, processes
+):
+    add_plugin("hangs-once")
+    pool = make_pool()
+    action = pool.find("hangs-once.run")
+    pool.prepare(["hangs-once.run"])
+    with pytest.raises(ActionTimeoutError):
+        action.run({}, make_context(Deadline.after(0.3, "step timeout 300ms")))
+    assert [] == processes.left_over()
+    context = make_context()
+
+    assert {"ok": True} == action.run({}, context)
+
+    assert ["plugin hangs-once was started again: it was killed while it still ran an earlier step"] == [
+        log["message"] for log in context.logs
+    ]
+
+
+def test_a_new_start_that_fails_shows_only_what_that_start_printed(add_plugin, make_pool, processes):
+    folder = add_plugin("behaves", code=SAYS + (HERE / "misbehaving.py").read_text())
+    pool = make_pool()
+    pool.call("behaves.run")
+    (folder / "server.py").write_text("raise SystemExit('second')")
+    for process in processes.running():
+        process.kill()
+    assert [] == processes.left_over()
+
+    with pytest.raises(PluginStartError) as caught:
+        pool.call("behaves.run")
+
+    assert "plugin behaves exited with code 1 before it was healthy: second" == caught.value.message
+
+
+SAYS = "import sys; print('error of the first', file=sys.stderr)\n"
+
+
+class Interrupt(BaseException):
+    """Stands for Ctrl-C, and for the time-out of a test that is raised inside it."""
+
+
+def test_an_interrupted_call_ends_the_process_so_that_teardown_finds_a_new_one(
+    add_plugin, make_pool, make_context, processes
+):
+    import signal
+
+    def interrupt(number, frame):
+        raise Interrupt
+
+    add_plugin("hangs-once")
+    pool = make_pool()
+    pool.prepare(["hangs-once.run"])
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Interrupt):
+            pool.call("hangs-once.run")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert [] == processes.left_over()
+    assert {"ok": True} == pool.call("hangs-once.run")
+
+
+def test_a_start_cut_short_by_a_step_does_not_count_as_broken(add_plugin, make_pool, make_context):
+    add_plugin("listens-late")
+    action = make_pool().find("listens-late")
+
+    with pytest.raises(PluginStartError, match=r"within step timeout 50ms"):
+        action.run({}, make_context(Deadline.after(0.05, "step timeout 50ms")))
+
+    assert {"ok": True} == action.run({}, make_context())
+
+
+def test_a_connection_that_the_plugin_closed_while_idle_is_replaced(add_plugin, make_pool):
+    add_plugin("answers-then-closes")
+    pool = make_pool()
+    pids_seen = {pool.call("answers-then-closes.run")["pid"]}
+    time.sleep(0.1)
+
+    pids_seen |= {pool.call("answers-then-closes.run")["pid"] for _ in range(30)}
+
+    assert 1 == len(pids_seen)
+
+
+def test_a_plugin_that_closes_every_connection_without_a_word_is_served_at_any_pace(add_plugin, make_pool):
+    add_plugin("always-closes")
+    pool = make_pool()
+
+    assert 1 == len({pool.call("always-closes.run")["pid"] for _ in range(30)})
+
+
+def test_a_post_that_may_have_been_processed_is_not_sent_twice(add_plugin, make_pool):
+    folder = add_plugin("counts-then-drops")
+    pool = make_pool()
+    pool.call("counts-then-drops.run")
+
+    with pytest.raises(ExternalPluginError, match="closed the connection without an answer"):
+        pool.call("counts-then-drops.run")
+
+    assert "xx" == (folder / "count").read_text()
+
+
+def test_calls_at_once_do_not_lock_a_plugin_that_serves_one_kept_connection_at_a_time(add_plugin, make_pool):
+    add_plugin("echoes")
+    pool = make_pool()
+    outputs = []
+
+    def call():
+        for _ in range(5):
+            outputs.append(pool.call("echoes.run", timeout_s=20)["pid"])
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert (20, 1) == (len(outputs), len(set(outputs)))
+
+
+ENDINGS = ["behaves", "shutdown-drops", "ignores-shutdown", "shutdown-hangs", "leaves-children"]
+
+
+@pytest.mark.parametrize("behaviour", ENDINGS)
+def test_nothing_is_left_after_stop(add_plugin, make_pool, processes, behaviour):
+    add_plugin(behaviour)
+    pool = make_pool(shutdown_s=0.3)
+    pool.call(f"{behaviour}.run")
+    assert processes.running()
+
+    pool.stop()
+    pool.stop()
+
+    assert [] == processes.left_over(within_s=1.0)
+
+
+def test_a_stopped_process_is_ended_too(add_plugin, make_pool, processes):
+    add_plugin("behaves")
+    pool = make_pool(shutdown_s=0.3)
+    pool.prepare(["behaves"])
+    for process in processes.running():
+        process.suspend()
+
+    pool.stop()
+
+    assert [] == processes.left_over(within_s=1.0)
+
+
+def test_what_a_crashed_plugin_leaves_behind_is_killed_at_once(add_plugin, make_pool, processes):
+    add_plugin("leaves-children-and-dies")
+    pool = make_pool()
+
+    with pytest.raises(ExternalPluginError, match="exited with code 1"):
+        pool.call("leaves-children-and-dies.run")
+
+    assert [] == processes.left_over(within_s=1.0)
+
+
+def test_the_grace_is_given_to_all_at_once(add_plugin, make_pool, processes):
+    for number in range(3):
+        add_plugin("ignores-shutdown" if number == 0 else f"ignores-{number}", code=IGNORES)
+    pool = make_pool(shutdown_s=0.6)
+    pool.prepare(["ignores-shutdown", "ignores-1", "ignores-2"])
+    began = time.monotonic()
+
+    pool.stop()
+
+    assert 0.5 < time.monotonic() - began < 1.7
+
+
+IGNORES = """
+import json, os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "healthy", "id": "x"}')
+    def log_message(self, *args):
+        pass
+
+HTTPServer(("127.0.0.1", int(os.environ["PLUGIN_PORT"])), Handler).serve_forever()
+"""
+
+
+def test_after_stop_nothing_is_started_any_more(add_plugin, make_pool, processes):
+    add_plugin("behaves")
+    pool = make_pool()
+    pool.call("behaves.run")
+    pool.stop()
+
+    with pytest.raises(ExternalPluginError, match="plugin behaves is stopped: the test session has ended"):
+        pool.call("behaves.run")
+    assert [] == processes.running()
+
+
+def test_stop_ends_a_plugin_that_is_still_starting(add_plugin, make_pool, processes):
+    add_plugin("never-listens")
+    pool = make_pool(shutdown_s=0.2)
+    starting = threading.Thread(target=pool.prepare, args=[["never-listens"]])
+    starting.start()
+    while not processes.running():
+        time.sleep(0.01)
+
+    pool.stop()
+    starting.join(timeout=10)
+
+    assert not starting.is_alive()
+    assert [] == processes.left_over()
+
+
+def test_an_interpreter_that_ends_without_stop_leaves_nothing(add_plugin, plugins_dir, processes):
+    add_plugin("ignores-shutdown")
+    program = f"""
+        from pathlib import Path
+        from pytest_testmesh.external.pool import ExternalPlugins
+        print(ExternalPlugins(Path({str(plugins_dir)!r})).call("ignores-shutdown"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ("{'ok': True}\n", "") == (done.stdout, done.stderr)
+    assert [] == processes.left_over(within_s=1.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_copy_of_the_session_does_not_end_its_plugins(add_plugin, make_pool, processes):
+    add_plugin("behaves")
+    pool = make_pool()
+    pool.prepare(["behaves"])
+
+    child = os.fork()
+    if child == 0:
+        pool.stop()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert 1 == len(processes.running())
+    assert {"ok": True} == pool.call("behaves")
