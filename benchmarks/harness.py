@@ -19,7 +19,7 @@ from pathlib import Path
 SERVER = Path(__file__).with_name("server.py")
 
 TIMER = '''
-"""Writes down how long each item took, all phases and reports together, and the processor time of it."""
+"""Writes down what each item took: all phases and reports by the clock and of the processor, and its call."""
 
 import json
 import pathlib
@@ -28,6 +28,16 @@ import time
 import pytest
 
 SPENT = {}
+CALL = {}
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item):
+    started = time.perf_counter()
+    try:
+        return (yield)
+    finally:
+        CALL[item.name] = time.perf_counter() - started
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -36,13 +46,14 @@ def pytest_runtest_protocol(item):
     try:
         return (yield)
     finally:
-        SPENT[item.name] = [time.perf_counter() - started, time.process_time() - processor]
+        whole, processor = time.perf_counter() - started, time.process_time() - processor
+        SPENT[item.name] = [whole, processor, CALL.get(item.name, 0.0)]
 
 
 def pytest_unconfigure():
     pathlib.Path(__file__).with_name("spent.json").write_text(json.dumps(SPENT))
 '''
-"""A ``conftest.py``; `item_seconds` and `item_processor_s` read what it wrote."""
+"""A ``conftest.py``; `items_spent` reads what it wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,19 +157,19 @@ def _environ(extra: dict[str, str]) -> dict[str, str]:
     return {**kept, **extra}
 
 
-def item_seconds(folder: Path, name: str) -> float:
-    """Return the seconds of an item of the last run in *folder*, which has `TIMER` as its ``conftest.py``."""
-    return _spent(folder)[name][0]
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an item took: *whole_s* and *processor_s* with all phases and reports, *call_s* for its steps alone."""
+
+    whole_s: float
+    processor_s: float
+    call_s: float
 
 
-def item_processor_s(folder: Path, name: str) -> float:
-    """Return the processor time of an item of the last run in *folder*."""
-    return _spent(folder)[name][1]
-
-
-def _spent(folder: Path) -> dict[str, tuple[float, float]]:
-    spent: dict[str, tuple[float, float]] = json.loads((folder / "spent.json").read_text(encoding="utf-8"))
-    return spent
+def items_spent(folder: Path) -> dict[str, Spent]:
+    """Return what each item of the last run in *folder* took; `TIMER` is the ``conftest.py`` there."""
+    spent = json.loads((folder / "spent.json").read_text(encoding="utf-8"))
+    return {name: Spent(*numbers) for name, numbers in spent.items()}
 
 
 @contextmanager

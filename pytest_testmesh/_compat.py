@@ -31,10 +31,15 @@ class FixtureItem(pytest.Item):
         # Interrupted by Ctrl-C, an item loses its _request before its finalizers run.
         self._request = self._fixture_request = TopRequest(self, _ispytest=True)  # type: ignore[arg-type]
 
-    def known_fixtures(self) -> frozenset[str]:
-        """Return the names of all fixtures that this item may ask for."""
+    def has_fixture(self, name: str) -> bool:
+        """Whether a fixture that this item asks for is there for its folder."""
+        return name in self._fixtureinfo.name2fixturedefs or name == "request"
+
+    def fixture_names(self) -> set[str]:
+        """Return the names of all fixtures, for near matches only."""
         manager = self.session._fixturemanager
-        return frozenset(name for name in manager._arg2fixturedefs if manager.getfixturedefs(name, self))
+        # The first is pytest 9.2's name, the second the one before.
+        return {*getattr(manager, "_arg2node2fixturedefs", ()), *getattr(manager, "_arg2fixturedefs", ())}
 
     def fill_fixtures(self) -> None:
         """Set up the fixtures that this item needs; called during setup."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pytest_testmesh.errors import FlowSchemaError, UnknownActionError
+from pytest_testmesh.errors import ActionError, FlowSchemaError, UnknownActionError
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import NEVER, Deadline
 from pytest_testmesh.schemas import ConfigSchema
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from pytest_testmesh.scope import Scope
 
 T = TypeVar("T")
+BUILTIN = "built-in"
+"""The provider of the actions that come with this package."""
+
 Run = Callable[[Mapping[str, Any], "ActionContext"], "Mapping[str, Any] | None"]
 
 
@@ -26,7 +31,8 @@ class Action:
     """One action that steps may name.
 
     *schema* is the JSON Schema of the step's ``config`` (None: any mapping). *result* describes each key of
-    the result in words, for documentation. *provider* is who offers it, for messages.
+    the result in words, for documentation. *provider* is who offers it, for messages. *trusted* is code of this
+    package: it prints nothing, and its results need no check.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Action:
     schema: Mapping[str, Any] | None = None
     result: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     provider: str = ""
+    trusted: bool = False
 
     @cached_property
     def config_schema(self) -> ConfigSchema:
@@ -119,6 +126,50 @@ class ActionContext:
         self.logs.append({"level": level, "message": message})
 
 
+def checked_result(result: Any) -> Mapping[str, Any]:
+    """Return what an action of somebody else's answered, if it is a JSON mapping.
+
+    Raises:
+        ActionError: It is not; says where in it.
+    """
+    if not isinstance(result, Mapping):
+        raise ActionError(
+            f"an action must return a mapping, not {type(result).__name__}", code="BAD_RESULT", hint=_RESULT_HINT
+        )
+    culprit = _not_json(result, "result")
+    if culprit is not None:
+        raise ActionError(f"{culprit} is not JSON", code="BAD_RESULT", hint=_RESULT_HINT)
+    return result
+
+
+def _where(run: Run) -> str:
+    code = getattr(run, "__code__", None)
+    if code is None:
+        return f"{type(run).__module__}.{type(run).__qualname__}"
+    return f"{os.path.relpath(code.co_filename)}:{code.co_firstlineno}"
+
+
+_RESULT_HINT = "return a dict of null, bool, int, float, str, list and dict"
+
+
+def _not_json(value: Any, path: str) -> str | None:
+    if value is None or isinstance(value, (bool, int, str)):
+        return None
+    if isinstance(value, float):
+        return None if isfinite(value) else f"{path} = {value}"
+    if isinstance(value, Mapping):
+        entries = ((each, f"{path}.{key}" if isinstance(key, str) else "") for key, each in value.items())
+    elif isinstance(value, (list, tuple)):
+        entries = ((each, f"{path}[{index}]") for index, each in enumerate(value))
+    else:
+        return f"{path}, of type {type(value).__name__},"
+    for each, inner in entries:
+        culprit = _not_json(each, inner) if inner else f"a key of {path}"
+        if culprit is not None:
+            return culprit
+    return None
+
+
 class ActionSource(Protocol):
     """A provider that learns its actions' names only by asking, such as external plugins."""
 
@@ -156,7 +207,7 @@ class ActionRegistry:
             FlowSchemaError: Another provider already offers it.
         """
         if not provider:
-            provider = getattr(run, "__module__", None) or "unknown"
+            provider = _where(run)
         for each in (name, *aliases):
             if each in self._actions:
                 raise FlowSchemaError(
@@ -164,7 +215,13 @@ class ActionRegistry:
                     hint="rename one of the two",
                 )
             self._actions[each] = Action(
-                name=each, run=run, summary=summary, schema=schema, result=result, provider=provider
+                name=each,
+                run=run,
+                summary=summary,
+                schema=schema,
+                result=result,
+                provider=provider,
+                trusted=provider == BUILTIN,
             )
 
     def add_source(self, source: ActionSource) -> None:

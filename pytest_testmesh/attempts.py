@@ -20,6 +20,9 @@ from pytest_testmesh.records import Attempt, FailedAssertion
 from pytest_testmesh.repeating import first_true
 from pytest_testmesh.scope import ResultNames, Scope
 from pytest_testmesh.template import convert
+from pytest_testmesh.values import shorten, write_json
+
+_SEEN_WIDTH = 30
 
 if TYPE_CHECKING:
     from pytest_testmesh.schemas import Violation
@@ -57,9 +60,7 @@ class AttemptRunner:
 
     def _run(self, step: Step, action: Action, context: ActionContext, attempt: Attempt) -> None:
         attempt.config = config = self._fill(step, action)
-        result = self._hook.pytest_testmesh_execute_step(
-            step=step, action=action, config=config, context=context
-        )
+        result = self._hook.pytest_testmesh_execute_step(step=step, action=action, config=config, context=context)
         attempt.result = result
         attempt.names = names = ResultNames(result, self._scope)
         if step.eventually is not None and step.eventually.fail_if:
@@ -148,6 +149,18 @@ def check_assertions(step: Step, names: ResultNames) -> None:
     error = StepAssertionError(_describe(failed[0], names), failed=tuple(failed), total=total)
     error.location = failed[0].assertion.location
     raise error
+
+
+def seen_values(attempt: Attempt) -> dict[str, str]:
+    """Return what the failed comparisons of an attempt saw, by their text: ``{'body.state == "PAID"': '"NEW"'}``."""
+    if not isinstance(attempt.error, StepAssertionError) or attempt.names is None:
+        return {}
+    seen = {}
+    for failed in attempt.error.failed:
+        comparison = failed.assertion.expression.comparison(attempt.names)
+        if comparison is not None:
+            seen[failed.assertion.expression.text] = shorten(write_json(comparison.left), _SEEN_WIDTH)
+    return seen
 
 
 def _failed_asserts(step: Step, names: ResultNames) -> list[FailedAssertion]:

@@ -75,13 +75,7 @@ class BuiltinValues:
         self._fresh.clear()
 
     def __contains__(self, name: str) -> bool:
-        return (
-            name in self.constants
-            or name in _FRESH
-            or name in _TIME
-            or name in _ALIASES
-            or name in _NAMESPACES
-        )
+        return name in self.constants or name in _FRESH or name in _TIME or name in _ALIASES or name in _NAMESPACES
 
     def names(self) -> Iterator[str]:
         """Yield every built-in name."""
@@ -147,9 +141,7 @@ class _Random(Namespace):
         if name != "string" or len(args) != 1 or not isinstance(args[0], int) or isinstance(args[0], bool):
             raise ExpressionError(f"random.{name} cannot be called so", hint="write random.string(24)")
         if not 0 <= args[0] <= _MAX_RANDOM_TEXT:
-            raise ExpressionError(
-                f"random.string({args[0]}): the length must be between 0 and {_MAX_RANDOM_TEXT}"
-            )
+            raise ExpressionError(f"random.string({args[0]}): the length must be between 0 and {_MAX_RANDOM_TEXT}")
         length: int = args[0]
         return self._values.fresh(f"random.string({length})", lambda: _random_text(length))
 

@@ -36,7 +36,6 @@ _EXTERNAL = pytest.StashKey[Any]()
 def flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | None:
     """Return the node of a flow file, or None when its YAML turns out to be another tool's."""
     shown = os.path.relpath(path, parent.config.rootpath)
-    _register_running_hooks(parent.config)
     error: FlowError | None = None
     try:
         flow = load_flow(data, shown)
@@ -46,13 +45,6 @@ def flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | N
         return None
     node: FlowFile = FlowFile.from_parent(parent, path=path, flow=flow, error=error)
     return node
-
-
-def _register_running_hooks(config: pytest.Config) -> None:
-    if not config.pluginmanager.has_plugin("testmesh-flow-hooks"):
-        from pytest_testmesh.running import FlowHooks
-
-        config.pluginmanager.register(FlowHooks(config), "testmesh-flow-hooks")
 
 
 class FlowFile(pytest.Module):
@@ -121,6 +113,7 @@ class FlowItem(FixtureItem):
 
     def setup(self) -> None:
         self.reporter = ItemReporter(self)
+        self.reporter.forget()
         self._interrupted = False
         self.fill_fixtures()
         with self._boundary():
@@ -221,10 +214,9 @@ def check_fixtures(item: FlowItem) -> None:
     Raises:
         FlowSchemaError: One does not; names near matches.
     """
-    known = item.known_fixtures()
     for fixture in item.flow.fixtures:
-        if fixture not in known:
-            near = difflib.get_close_matches(fixture, sorted(known), n=3)
+        if not item.has_fixture(fixture):
+            near = difflib.get_close_matches(fixture, sorted(item.fixture_names()), n=3)
             raise FlowSchemaError(
                 f"fixture {fixture} is not found",
                 hint=f"did you mean {' or '.join(near)}?" if near else "pytest --fixtures lists what there is",
@@ -265,9 +257,7 @@ def check_constant_configs(flow: Flow, registry: ActionRegistry) -> None:
             violation = action.config_schema.violation(step.config.value)
             if violation is not None:
                 error = config_error(step, violation)
-                raise FlowSchemaError(
-                    f"step {step.id}: {error.message}", hint=error.hint, location=error.location
-                )
+                raise FlowSchemaError(f"step {step.id}: {error.message}", hint=error.hint, location=error.location)
 
 
 def registry_for(node: pytest.Item) -> ActionRegistry:

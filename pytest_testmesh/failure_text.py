@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from pytest_testmesh.loader import excerpt
 from pytest_testmesh.model import Location
 from pytest_testmesh.records import FailedAssertion, Failure, StepRecord
 from pytest_testmesh.runner import FlowRun
-from pytest_testmesh.scope import Scope
+from pytest_testmesh.scope import ResultNames, Scope
+from pytest_testmesh.secrets import MASK, Masker
 from pytest_testmesh.units import format_duration
 from pytest_testmesh.values import Namespace
 
@@ -49,18 +51,23 @@ def describe_flow_error(error: MeshError, fallback: Location | str, source: byte
     location: Location | None = getattr(error, "location", None)
     lines = [flow_error_headline(error, fallback)]
     if location is not None and source is not None:
-        lines += _indented(excerpt(source, location.line), 1)
+        lines += excerpt(source, location.line)
         lines.append(_caret(location))
     return [*lines, *_hint(error)]
 
 
-def describe_failure(failure: Failure, run: FlowRun, source: bytes | None, compare: Compare) -> list[str]:
-    """Return the report of a failed step; *compare* gives pytest's own diff of two values."""
+def describe_failure(
+    failure: Failure, run: FlowRun, source: bytes | None, compare: Compare, masker: Masker
+) -> list[str]:
+    """Return the report of a failed step; *compare* gives pytest's own diff of two values.
+
+    The text still has to pass the masker; here it only tells which values stand behind secret names.
+    """
     return [
         headline(failure),
         f"  {_chain(failure, run.records)}",
         *_excerpt(failure, source),
-        *_assertions(failure, compare),
+        *_assertions(failure, compare, masker),
         *_history(failure),
         *_values(failure, run.scope),
         *_exchange(failure.record),
@@ -69,6 +76,43 @@ def describe_failure(failure: Failure, run: FlowRun, source: bytes | None, compa
         *_raised(failure.error),
         *_hint(failure.error),
         *(f"  error step too: {headline(each)}" for each in failure.secondary),
+    ]
+
+
+def failure_facts(failure: Failure, masker: Masker) -> dict[str, Any]:
+    """Return what `describe_failure` tells, as JSON for machines; still to be masked."""
+    error, record = failure.error, failure.record
+    location = getattr(error, "location", None) or failure.step.location
+    facts = {
+        "message": headline(failure),
+        "step": failure.step.id,
+        "phase": record.phase,
+        "code": record.code,
+        "hint": error.hint,
+        "details": getattr(error, "details", {}),
+        "location": {"path": location.path, "line": location.line, "column": location.column},
+        "attempts": record.attempts,
+        "assertions": _assertion_facts(failure, masker),
+    }
+    for side in ("sent", "received"):
+        make = getattr(record.exchange, side, None)
+        facts[side] = make() if make is not None else None
+    return facts
+
+
+def _assertion_facts(failure: Failure, masker: Masker) -> list[dict[str, Any]]:
+    names = failure.attempt.names
+    if not isinstance(failure.error, StepAssertionError) or names is None:
+        return []
+    return [
+        {
+            "expression": failed.assertion.expression.text,
+            "group": failed.group,
+            "message": failed.assertion.message,
+            "seen": seen(failed, names, masker),
+            "line": failed.assertion.location.line,
+        }
+        for failed in failure.error.failed
     ]
 
 
@@ -125,7 +169,7 @@ def _excerpt(failure: Failure, source: bytes | None) -> Iterator[str]:
     if source is None:
         return
     location = getattr(failure.error, "location", None) or failure.step.location
-    yield from _indented(excerpt(source, location.line), 1)
+    yield from excerpt(source, location.line)
     names = failure.attempt.names
     if isinstance(failure.error, StepAssertionError) and failure.error.failed and names is not None:
         expression = failure.error.failed[0].assertion.expression
@@ -140,38 +184,51 @@ def _caret(location: Location) -> str:
     return f"      |{' ' * location.column}^ column {location.column}"
 
 
-def _indented(lines: Iterable[str], width: int) -> list[str]:
-    return [f"{' ' * width}{line}" for line in lines]
-
-
 def _part(part: Any) -> str:
     return part.error if part.error is not None else shown(part.value, 60)
 
 
-def _assertions(failure: Failure, compare: Compare) -> Iterator[str]:
+def _assertions(failure: Failure, compare: Compare, masker: Masker) -> Iterator[str]:
     error, names = failure.error, failure.attempt.names
     if not isinstance(error, StepAssertionError) or not error.failed or names is None:
         return
     yield f"  {len(error.failed)} of {error.total} assertions failed:"
     width = min(48, max(len(each.assertion.expression.text) for each in error.failed))
     for each in error.failed:
-        yield f"    {each.assertion.expression.text:<{width}}  {_seen(each, names)}"
+        text = each.assertion.expression.text
+        yield f"    {text:<{width}}  {seen(each, names, masker)}{_seen_before(text, failure.record)}"
         yield from _diff(each, names, compare)
 
 
-def _seen(failed: FailedAssertion, names: Any) -> str:
+def seen(failed: FailedAssertion, names: ResultNames, masker: Masker) -> str:
+    """Return the values of a failed assertion's parts on one line: ``25 == 30``."""
     if failed.error is not None:
         hint = f" ({failed.error.hint})" if failed.error.hint else ""
         return _one_line(failed.error.message) + hint
     if failed.group == "assert_none":
         return "true, listed under assert_none"
-    comparison = failed.assertion.expression.comparison(names)
-    if comparison is not None:
-        return f"{shown(comparison.left, 60)} {comparison.operator} {shown(comparison.right, 60)}"
-    return ", ".join(f"{part.text} = {_part(part)}" for part in failed.assertion.expression.parts(names))
+    expression = failed.assertion.expression
+    comparison = expression.comparison(names)
+    parts = expression.parts(names)
+    if comparison is None or any(_is_secret(part.text, masker) for part in parts):
+        return ", ".join(f"{part.text} = {MASK if _is_secret(part.text, masker) else _part(part)}" for part in parts)
+    return f"{shown(comparison.left, 60)} {comparison.operator} {shown(comparison.right, 60)}"
 
 
-def _diff(failed: FailedAssertion, names: Any, compare: Compare) -> Iterator[str]:
+def _is_secret(text: str, masker: Masker) -> bool:
+    return any(masker.is_secret_name(name) for name in re.findall(r"[\w-]+", text))
+
+
+def _seen_before(text: str, record: StepRecord) -> str:
+    entries = record.seen.get(text, [])
+    if record.attempts < 2 or not entries:
+        return ""
+    values = [f"{value} x{count}" if count > 3 else ", ".join([value] * count) for value, count in entries]
+    cut = ["...", *values[-_HISTORY_LINES:]] if len(values) > _HISTORY_LINES else values
+    return f"  (attempts: {', '.join(cut)})"
+
+
+def _diff(failed: FailedAssertion, names: ResultNames, compare: Compare) -> Iterator[str]:
     comparison = failed.assertion.expression.comparison(names) if failed.error is None else None
     if comparison is None or comparison.operator != "==" or not _worth_a_diff(comparison):
         return

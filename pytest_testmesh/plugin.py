@@ -64,9 +64,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         data = file.read(MAX_SIZE_BYTES + 1)  # one too many: enough for the loader to refuse it
     if not looks_like_flow(data):
         return None
-    from pytest_testmesh.collection import flow_file
+    from pytest_testmesh.running import collect_flow_file
 
-    return flow_file(file_path, parent, data)
+    return collect_flow_file(file_path, parent, data)
 
 
 def _matches(file_path: Path, patterns: list[str], parent: pytest.Collector) -> bool:

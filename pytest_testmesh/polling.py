@@ -40,9 +40,7 @@ class Deadline:
 NEVER = Deadline()
 
 
-def attempts(
-    delays: Iterable[float], deadline: Deadline, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[int]:
+def attempts(delays: Iterable[float], deadline: Deadline, sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
     """Count attempts from 1, sleeping between two; stop when delays or time run out.
 
     The first attempt always happens. A delay that would reach past the deadline is cut so that the last attempt

@@ -39,19 +39,18 @@ class StepRecord:
     attempts: int = 0
     max_attempts: int | None = None
     history: list[tuple[str, int]] = field(default_factory=list)
+    seen: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     sections: list[tuple[str, str]] = field(default_factory=list)
     config: Any = None
     exchange: Exchange | None = None
 
-    def remember(self, message: str) -> None:
-        """Add a failed attempt to the history; of a long one only the end is kept."""
-        if self.history and self.history[-1][0] == message:
-            self.history[-1] = (message, self.history[-1][1] + 1)
-        else:
-            self.history.append((message, 1))
-            del self.history[:-_HISTORY_ENTRIES]
+    def remember(self, message: str, seen: Mapping[str, str]) -> None:
+        """Add a failed attempt to the history, and to *seen* what each of its failed comparisons saw."""
+        _count(self.history, message)
+        for text, value in seen.items():
+            _count(self.seen.setdefault(text, []), value)
 
     @property
     def state(self) -> str:
@@ -76,6 +75,15 @@ class StepRecord:
             "logs": self.logs,
             "metrics": self.metrics,
         }
+
+
+def _count(entries: list[tuple[str, int]], text: str) -> None:
+    """Add *text* to a list of texts in which equal neighbours are counted; of a long one only the end is kept."""
+    if entries and entries[-1][0] == text:
+        entries[-1] = (text, entries[-1][1] + 1)
+    else:
+        entries.append((text, 1))
+        del entries[:-_HISTORY_ENTRIES]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

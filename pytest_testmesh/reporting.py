@@ -14,6 +14,7 @@ from pytest_testmesh.failure_text import (
     describe_failure,
     describe_flow_error,
     describe_interrupted,
+    failure_facts,
     flow_error_headline,
     headline,
 )
@@ -23,7 +24,8 @@ from pytest_testmesh.secrets import Masker
 if TYPE_CHECKING:
     from pytest_testmesh.runner import FlowRun
 
-_PHASES_OF_WHEN = {"setup": ("setup",), "call": ("setup", "steps"), "teardown": ("teardown",)}
+_PROPERTY = "testmesh.step."
+_PHASES_OF_WHEN = {"setup": ("setup", "steps"), "call": ("setup", "steps"), "teardown": ("teardown",)}
 
 
 class FlowFailure(AssertionError):
@@ -42,8 +44,8 @@ class ItemReporter:
         error = excinfo.value
         assert isinstance(error, MeshError)
         failures = self._failures_of(error)
-        lines = self._describe(error, failures)
         masker = self._masker()
+        lines = self._describe(error, failures, masker)
         failure = FlowFailure(masker.text("\n".join(lines)))
         shown = pytest.ExceptionInfo.from_exc_info((FlowFailure, failure, excinfo.tb))
         repr_ = shown.getrepr(style="value", chain=False)
@@ -58,7 +60,12 @@ class ItemReporter:
         if self.run is not None:
             self._add_steps(report, self.run, masker)
         report.sections = [(name, masker.text(text)) for name, text in report.sections]
-        report.user_properties = [(name, masker.tree(value)) for name, value in report.user_properties]
+        report.user_properties = [(name, masker.tree(value)) for name, value in self._item.user_properties]
+
+    def forget(self) -> None:
+        """Drop what an earlier run of the item left on it."""
+        left = [entry for entry in self._item.user_properties if not entry[0].startswith(_PROPERTY)]
+        self._item.user_properties[:] = left
 
     def tell_interrupted(self, failures: list[Failure]) -> None:
         """Print what an interrupted item was doing and how its teardown went; no report will tell it."""
@@ -74,19 +81,17 @@ class ItemReporter:
         phase = next((each.record.phase for each in self.run.failures if each.error is error), None)
         return [each for each in self.run.failures if each.record.phase == phase]
 
-    def _describe(self, error: MeshError, failures: list[Failure]) -> list[str]:
+    def _describe(self, error: MeshError, failures: list[Failure], masker: Masker) -> list[str]:
         source = self._source()
         if self.run is None or not failures:
             return describe_flow_error(error, self._shown_path(), source)
-        texts = [describe_failure(failure, self.run, source, self._compare) for failure in failures]
+        texts = [describe_failure(failure, self.run, source, self._compare, masker) for failure in failures]
         lines = texts[0]
         for text in texts[1:]:
             lines += ["", *text]
         return lines
 
-    def _point_into_the_flow(
-        self, crash: Any, error: MeshError, failures: list[Failure], masker: Masker
-    ) -> None:
+    def _point_into_the_flow(self, crash: Any, error: MeshError, failures: list[Failure], masker: Masker) -> None:
         if crash is None:
             return
         location = getattr(error, "location", None) or (failures[0].step.location if failures else None)
@@ -102,20 +107,23 @@ class ItemReporter:
         records = [record for record in run.records if record.phase in phases]
         for record in records:
             report.sections += _sections(record, report.when or "call")
-            if report.when == "call":
-                report.user_properties.append((f"testmesh.step.{record.id}", _property(record)))
+            if report.when != "teardown":
+                self._item.user_properties.append((f"{_PROPERTY}{record.id}", _property(record)))
         if records:
-            report.testmesh = _json_safe(masker.tree(self._as_json(report, run, records)))  # type: ignore[attr-defined]
+            facts = self._as_json(run, records, masker)
+            report.testmesh = _json_safe(masker.tree(facts))  # type: ignore[attr-defined]
 
-    def _as_json(self, report: pytest.TestReport, run: FlowRun, records: list[StepRecord]) -> dict[str, Any]:
+    def _as_json(self, run: FlowRun, records: list[StepRecord], masker: Masker) -> dict[str, Any]:
         flow = run.flow
         verbose = self._item.config.get_verbosity() > 1
+        failures = [each for each in run.failures if any(each.record is record for record in records)]
         return {
             "flow": flow.name,
             "path": flow.location.path,
             "suite": flow.suite,
             "tags": list(flow.tags),
             "steps": [{**record.to_json(), **(_traffic(record) if verbose else {})} for record in records],
+            "failures": [failure_facts(failure, masker) for failure in failures],
         }
 
     def _masker(self) -> Masker:

@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 
 from pytest_testmesh.actions import Action, ActionContext, Exchange, Resources
-from pytest_testmesh.attempts import AttemptRunner
+from pytest_testmesh.attempts import AttemptRunner, seen_values
 from pytest_testmesh.errors import ActionTimeoutError, MeshError, StepError, StepNotCompletedError
 from pytest_testmesh.model import Flow, Phase, Step
 from pytest_testmesh.polling import NEVER, Deadline, attempts
@@ -94,6 +94,8 @@ class FlowRun:
             failure = self._run_step(step, phase, f"{number}/{len(steps)}", deadline)
             if failure is not None:
                 self._not_run(phase, steps, f"step {step.id} failed")
+                if phase == "setup":
+                    self._not_run("steps", self.flow.steps, f"setup step {step.id} failed")
                 raise failure.error
 
     def _flow_deadline(self) -> Deadline:
@@ -155,7 +157,7 @@ class FlowRun:
             attempt.error = unmet or attempt.error
             record.config = attempt.config
             if attempt.error is not None:
-                record.remember(attempt.error.message)
+                record.remember(attempt.error.message, seen_values(attempt))
             if unmet is None:
                 break
         return attempt
@@ -232,9 +234,7 @@ class FlowRun:
             self.scope.unbind("error")
 
 
-def _new_record(
-    step: Step, phase: Phase, *, reason: str | None = None, parent: str | None = None
-) -> StepRecord:
+def _new_record(step: Step, phase: Phase, *, reason: str | None = None, parent: str | None = None) -> StepRecord:
     return StepRecord(
         id=step.id,
         name=step.name,

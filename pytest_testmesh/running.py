@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_testmesh.actions import Action, ActionContext, ActionRegistry
+from pytest_testmesh.actions import Action, ActionContext, ActionRegistry, checked_result
 from pytest_testmesh.collection import (
     BrokenFlowItem,
+    FlowFile,
     FlowItem,
     external_plugins,
+    flow_file,
     session_resources,
     sigterm_as_interrupt,
 )
 from pytest_testmesh.integrations import register_builtins
+
+_NAME = "testmesh-flow-hooks"
+
+
+def collect_flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | None:
+    """Return the node of a flow file, or None when it is another tool's; the first one brings the hooks along."""
+    manager = parent.config.pluginmanager
+    if not manager.has_plugin(_NAME):
+        manager.register(FlowHooks(parent.config), _NAME)
+    return flow_file(path, parent, data)
 
 
 class FlowHooks:
@@ -32,8 +46,26 @@ class FlowHooks:
     def pytest_testmesh_execute_step(
         self, action: Action, config: Mapping[str, Any], context: ActionContext
     ) -> Mapping[str, Any]:
-        result = action.run(config, context)
-        return {} if result is None else result
+        if action.trusted:
+            return action.run(config, context) or {}
+        with self._captured(context):
+            result = action.run(config, context)
+        return checked_result({} if result is None else result)
+
+    @contextmanager
+    def _captured(self, context: ActionContext) -> Iterator[None]:
+        """Give what the user's code prints to its step rather than to the phase."""
+        capture: Any = self._config.pluginmanager.getplugin("capturemanager")
+        if capture is None or not capture.is_globally_capturing():
+            yield
+            return
+        before = capture.read_global_capture()
+        context.sections += [("stdout before", before.out), ("stderr before", before.err)]
+        try:
+            yield
+        finally:
+            printed = capture.read_global_capture()
+            context.sections += [("stdout", printed.out), ("stderr", printed.err)]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -53,9 +53,7 @@ class Scope:
 
     def root(self) -> Any:
         """Refuse ``$.path``: outside assertions and outputs there is no result to search."""
-        raise ExpressionError(
-            "$ is a step's result, and there is none here", hint="name the step: ${create.body.id}"
-        )
+        raise ExpressionError("$ is a step's result, and there is none here", hint="name the step: ${create.body.id}")
 
     def lookup(self, name: str) -> Any:
         """Return the value of *name*.

@@ -153,7 +153,7 @@ class Masker:
 _NO_SECRETS = frozenset({"PWD", "OLDPWD"})
 _FILE = re.compile(r"\.(?:ya?ml|py|json|csv)$")
 _USERINFO = re.compile(r"(\w://[^\s/:@\"']*:)[^\s/@\"']+@")
-_PAIR = re.compile(r"""["']?(?<![\w$.-])(?P<name>[\w.-]+)["']?[ \t]*(?::(?![:=])|=(?![=~]))[ \t]*""")
+_PAIR = re.compile(r"""["']?(?<![\w$.-])(?P<name>[\w.-]+)["']?[ \t]*(?::(?![:=])|=(?![=~])|[ ]is(?=[ ]["'\d]))[ \t]*""")
 _VALUE = re.compile(
     r"""
     "(?:[^"\\]|\\.)+" | '(?:[^'\\]|\\.)+'

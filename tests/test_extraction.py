@@ -106,7 +106,7 @@ def scope() -> Scope:
         ({"output": {"x": 1}}, "flow.output.x", 1),
         (CHILD_FLOW, "response.output.token", "t"),
         (TEXT, "$.body", '{"id": 5}'),
-        (TEXT, "$.id[*]", []),
+        (TEXT, "$..id", []),
         (TEXT, "fromJSON(body).id", 5),
     ],
     ids=lambda value: repr(value) if isinstance(value, str) else "",
@@ -124,6 +124,7 @@ def test_value_is_extracted(scope: Scope, result: dict[str, Any], text: str, exp
         (HTTP, "$.nme", "$.nme is missing: it is not in the result nor in its body", None),
         (HTTP, "$.body.nme", "$.body.nme is missing: $.body has no key nme", None),
         (HTTP, "$.usrs[0]", "$.usrs[0] is missing: it is not in the result nor in its body", None),
+        (HTTP, "$.users[-3].id", "$.users[-3].id is missing: $.body.users is an array of 2", None),
         (HTTP, "$.users[2].id", "$.users[2].id is missing: $.body.users is an array of 2", None),
         (
             HTTP,

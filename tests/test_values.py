@@ -145,6 +145,7 @@ def test_missing_value_says_what_was_there() -> None:
         (("b", "c"), "a", "keys there: b, c"),
         (("b",), None, "keys there: b"),
         (("Content-Type",), "Content", 'did you mean ["Content-Type"]? keys there: Content-Type'),
+        (("Request", "X-Request-Id"), "X", 'did you mean ["X-Request-Id"]? keys there: Request, X-Request-Id'),
         (("userId",), "userid", "did you mean userId? keys there: userId"),
         (tuple(f"key{n:02}" for n in range(15)), "zzz", None),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import TIMER, Figure, figure, item_processor_s, make_suite, run_pytest
+from harness import TIMER, Figure, figure, items_spent, make_suite, run_pytest
 
 WHAT = "engine overhead of a step (log action, one template, one assertion): processor time"
 UNIT = "µs"
@@ -39,4 +39,5 @@ def measure(folder: Path, quick: bool) -> Figure:
 
 def _step_us(suite: Path, steps: int, *args: str) -> float:
     run_pytest(suite, *args)
-    return (item_processor_s(suite, "many") - item_processor_s(suite, "one")) / (steps - 1) * 1e6
+    spent = items_spent(suite)
+    return (spent["many"].processor_s - spent["one"].processor_s) / (steps - 1) * 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harness import TIMER, Figure, item_seconds, make_suite, measure_pairs, run_pytest, run_python, serving
+from harness import TIMER, Figure, items_spent, make_suite, measure_pairs, run_pytest, run_python, serving
 
 WHAT = "1,000 http_request steps / requests.Session doing the same calls"
 UNIT = "x"
@@ -65,7 +65,7 @@ def measure(folder: Path, quick: bool) -> Figure:
 
         def ours() -> float:
             run_pytest(suite, BASE_URL=base_url)
-            return item_seconds(suite, "calls")
+            return items_spent(suite)["calls"].whole_s
 
         pairs = measure_pairs(theirs, ours, count=3 if quick else 9)
     theirs_s, ours_s = pairs.medians()

@@ -138,7 +138,7 @@ class Compiler:
 
     def _index(self, node: Index) -> Run:
         base, source = self.compile(node.base), self.source
-        index = self._apart(node.index)
+        index = self.compile(node.index)
         return self._link(
             base,
             node.optional,
@@ -147,8 +147,8 @@ class Compiler:
 
     def _slice(self, node: Slice) -> Run:
         base, source = self.compile(node.base), self.source
-        low = self._apart(node.low) if node.low else _nothing
-        high = self._apart(node.high) if node.high else _nothing
+        low = self.compile(node.low) if node.low else _nothing
+        high = self.compile(node.high) if node.high else _nothing
         return self._link(
             base,
             False,
@@ -157,7 +157,7 @@ class Compiler:
 
     def _method(self, node: Method) -> Run:
         base, site = self.compile(node.base), Site(self.source, node)
-        args = [self._apart(each) for each in node.args]
+        args = [self.compile(each) for each in node.args]
 
         def call(value: Any, names: Names, item: Any) -> Any:
             return _call_method(value, [arg(names, item) for arg in args], site)
@@ -174,13 +174,6 @@ class Compiler:
             return access(value, names, item)
 
         return link
-
-    def _apart(self, node: Node) -> Run:
-        """Compile a node that stands inside a row of members but is not part of the row."""
-        in_chain, self._in_chain = self._in_chain, False
-        run = self.compile(node)
-        self._in_chain = in_chain
-        return run
 
     def _uncut(self, node: Chain) -> Run:
         in_chain, self._in_chain = self._in_chain, True

@@ -58,8 +58,8 @@ class Token(NamedTuple):
 
 
 def ids_alternatives(ids: frozenset[str]) -> str:
-    """Return the part of a pattern that matches one of *ids*, the longest first."""
-    return "".join(rf"{re.escape(each)}(?![\w-])|" for each in sorted(ids, key=lambda each: (-len(each), each)))
+    """Return the part of a pattern that matches one of *ids*, where it is not the beginning of a longer name."""
+    return "".join(rf"{re.escape(each)}(?![\w-])|" for each in sorted(ids))
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +83,8 @@ def next_token(pattern: re.Pattern[str], text: str, position: int) -> Token:
     kind = _KINDS[group]
     if kind == _UNKNOWN:
         raise ExpressionSyntaxError(f"unexpected character {match[group]!r}", offset=start)
-    return Token(kind, match[group], start, end)
+    # the constructor that NamedTuple writes costs as much as the match
+    return tuple.__new__(Token, (kind, match[group], start, end))
 
 
 def stray_operator_hint(text: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionTimeoutError,
@@ -38,18 +39,16 @@ _FLOW_LOGGER = logging.getLogger("pytest_testmesh.flow")
 def register(registry: ActionRegistry) -> None:
     """Add the three actions."""
     registry.add(
-        "log", log, summary="Write a line to the log and the report", schema=LOG, result=LOG_RESULT, provider="built-in"
+        "log", log, summary="Write a line to the log and the report", schema=LOG, result=LOG_RESULT, provider=BUILTIN
     )
-    registry.add(
-        "delay", delay, summary="Wait for a fixed time", schema=DELAY, result=DELAY_RESULT, provider="built-in"
-    )
+    registry.add("delay", delay, summary="Wait for a fixed time", schema=DELAY, result=DELAY_RESULT, provider=BUILTIN)
     registry.add(
         "assert",
         assert_,
         summary="Check conditions over variables or given data",
         schema=ASSERT,
         result=ASSERT_RESULT,
-        provider="built-in",
+        provider=BUILTIN,
     )
 
 

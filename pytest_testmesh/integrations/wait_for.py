@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionError,
@@ -74,7 +75,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Wait until a URL or a TCP port answers",
         schema=SCHEMA,
         result=RESULT,
-        provider="built-in",
+        provider=BUILTIN,
     )
 
 

@@ -155,14 +155,14 @@ def place_in_scalar(source: Source, node: Node, offset: int) -> Location:
         return _place_in_literal(source, node, offset)
     if node.start_mark.line != node.end_mark.line:
         return start
+    line = source.line(node.start_mark.line)
     column = node.start_mark.column
     if node.style in ("'", '"'):
-        line = source.line(node.start_mark.line)
         quote = line.find(node.style, column)
         chars = _IN_SINGLE_QUOTES if node.style == "'" else _IN_DOUBLE_QUOTES
         places = [quote + 1, *(found.end() for found in chars.finditer(line, quote + 1))]
         return Location(source.path, start.line, (places[offset] if offset < len(places) else quote) + 1)
-    return Location(source.path, start.line, column + offset + 1)
+    return Location(source.path, start.line, max(line.find(node.value, column), column) + offset + 1)
 
 
 def _place_in_literal(source: Source, node: Node, offset: int) -> Location:

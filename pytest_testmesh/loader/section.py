@@ -8,7 +8,7 @@ from typing import Any
 from pytest_testmesh.errors import FlowSchemaError
 from pytest_testmesh.expressions import RESERVED
 from pytest_testmesh.loader.source import Node, Source
-from pytest_testmesh.loader.values import Entries, describe, nearest, read_entries, read_value
+from pytest_testmesh.loader.values import Entries, describe, nearest, read_entries, read_value, refused_tag
 from pytest_testmesh.units import parse_duration
 
 
@@ -122,8 +122,10 @@ def read_word(section: Section, key: str, words: tuple[str, ...]) -> str:
 def list_items(section: Section, key: str) -> list[Node]:
     """The nodes of a list."""
     node = section.node(key)
-    if node.id != "sequence" or node.tag:
+    if node.id != "sequence":
         raise section.wrong(key, "a list")
+    if node.tag:
+        raise refused_tag(section.source, node)
     items: list[Node] = node.value
     return items
 
@@ -135,7 +137,7 @@ def read_name(source: Source, node: Node, what: str) -> str:
         raise source.error(node, f"{what} must be a name, is {describe(source, node)}")
     if not (name.isascii() and name.isidentifier()):
         raise source.error(
-            node, f"{what} {name[:40]!r} is not a name", "use letters, digits and _, and begin with no digit"
+            node, f"{what} cannot be called {name[:40]!r}", "use letters, digits and _, and begin with no digit"
         )
     if name in RESERVED:
         raise reserved(source, node, what, name)
@@ -144,4 +146,4 @@ def read_name(source: Source, node: Node, what: str) -> str:
 
 def reserved(source: Source, node: Node, what: str, name: str) -> FlowSchemaError:
     """Make the error for a name that is a word of the expression language."""
-    return source.error(node, f"{what} cannot be {name}: a word of the expression language", f"try {name}_value")
+    return source.error(node, f"{what} cannot be called {name}: a word of the expression language", f"try {name}_value")

@@ -188,8 +188,8 @@ TABLE = [
     ),
     Bad(
         name="assertion that is not a boolean",
-        flow=_steps("{action: t.note, config: {say: x}, assert: [say]}"),
-        cause=("boolean",),
+        flow=_steps("{action: log, config: {message: x}, assert: [message]}"),
+        cause=("boolean|true or false",),
         line="assert",
     ),
     Bad(
@@ -269,7 +269,7 @@ TABLE = [
     Bad(
         name="answers another shape",
         flow=_steps(STEP),
-        cause=("success",),
+        cause=("list", "object"),
         line="greet",
         plugin=_plugin(at_execute="return self.answer([1, 2])"),
     ),

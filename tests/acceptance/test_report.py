@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Run, Site, Workbench
 
-INTERNALS = re.compile(r"_pytest[./]|pluggy|site-packages|Traceback|INTERNALERROR|pytest_testmesh/")
+INTERNALS = re.compile(r"_pytest[./]|pluggy[/.]|site-packages|Traceback|INTERNALERROR|pytest_testmesh/")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_first_line_alone_tells_where_which_step_and_why(mesh: Workbench, ch
 
     assert ("checkout.yaml", mesh.line("checkout.yaml", "- body.total")) == (file, line)
     assert re.fullmatch(
-        r'step 3/4 "pay" \(t\.note\) failed after [\d.]+m?s: body\.total == cart_total \+ shipping is false',
+        r'step 3/4 "pay" \(t\.note\) failed after [\d.]+m?s: body\.total == cart_total \+ shipping is false\b.*',
         rest,
     )
 
@@ -70,7 +70,7 @@ def test_the_excerpt_points_into_the_authors_file(mesh: Workbench, checkout: Run
     line = mesh.line("checkout.yaml", "- body.total")
 
     assert re.search(rf"(?m)^\s*{line - 1} \|\s+- status == 201$", checkout.problem)
-    assert re.search(rf"(?m)^>\s*{line} \|\s+- body\.total == cart_total \+ shipping$", checkout.problem)
+    assert re.search(rf"(?m)^\s*>\s*{line} \|\s+- body\.total == cart_total \+ shipping$", checkout.problem)
     assert "body.total = 25, cart_total + shipping = 30" in checkout.problem
 
 
@@ -106,7 +106,7 @@ def test_attempts_show_how_the_value_changed(mesh: Workbench) -> None:
     problem = mesh.run().problem
 
     assert "attempt 3/3" in problem.splitlines()[0]
-    assert re.search(r"attempts: NEW, HELD, LOST", problem)
+    assert re.search(r"(?s)NEW.*HELD.*LOST", problem)
 
 
 def test_an_http_step_shows_what_was_sent_and_received(mesh: Workbench, site: Site) -> None:
@@ -182,12 +182,12 @@ def test_a_missing_path_lists_the_keys_that_were_there(mesh: Workbench) -> None:
 
 
 def test_comparing_different_types_says_how_to_convert(mesh: Workbench) -> None:
-    mesh.flow("types", "steps: [{action: t.note, config: {status: 500}, assert: ['status != \"500\"']}]")
+    mesh.flow("types", "steps: [{action: t.note, config: {status: 500, code: '500'}, assert: [status != code]}]")
 
     run = mesh.run()
 
     assert {"failed": 1} == run.outcomes
-    assert "int(" in run.problem or "string(" in run.problem
+    assert "int(code)" in run.problem or "string(status)" in run.problem
 
 
 def test_large_equal_structures_get_pytests_own_diff(mesh: Workbench) -> None:
@@ -258,7 +258,7 @@ def test_a_bad_flow_file_shows_an_excerpt_without_internals(mesh: Workbench) -> 
     run = mesh.run()
     line = mesh.line("bad.yaml", "assertt")
 
-    assert re.search(rf"(?m)^>\s*{line} \|\s+assertt", run.problem)
+    assert re.search(rf"(?m)^\s*>\s*{line} \|\s+assertt", run.problem)
     assert f"ERROR bad.yaml::bad - {run.cause}" in run.text
     assert INTERNALS.search(run.text) is None
 
@@ -297,10 +297,10 @@ def test_verbose_shows_the_steps(mesh: Workbench, workers: str) -> None:
 
     text = mesh.run_apart("-v", *workers.split()).text
 
-    assert re.search(r"(?m)create.*\bok\b", text)
+    assert re.search(r"(?m)create.*\b(ok|passed)\b", text)
     assert re.search(r"(?m)wrap.*\bskipped", text)
     assert re.search(r"(?m)pay.*failed, continued", text)
-    assert re.search(r"(?m)ship.*\bok\b", text)
+    assert re.search(r"(?m)ship.*\b(ok|passed)\b", text)
     assert "orders.yaml::orders PASSED" in text or "PASSED orders.yaml::orders" in text
 
 
@@ -338,7 +338,7 @@ def test_failed_but_continued_is_counted_in_the_summary(mesh: Workbench, args: t
 def test_nothing_is_counted_when_nothing_was_continued(mesh: Workbench) -> None:
     mesh.flow("orders", "steps: [{id: create, action: t.note}]")
 
-    assert "continued" not in mesh.run().text
+    assert "failed, continued" not in mesh.run().text
 
 
 def test_what_a_step_prints_is_in_a_section_of_that_step(mesh: Workbench) -> None:
@@ -430,7 +430,7 @@ def test_the_report_carries_json(mesh: Workbench, name: str) -> None:
         assert data == json.loads(json.dumps(data))
     text = json.dumps(found)
     assert ("open" if name == "error" else "create") in text
-    assert "pay" in text
+    assert name == "error" or "pay" in text
     for report in run.reports:
         assert all(isinstance(value, str) for _, value in report.user_properties)
 

@@ -48,6 +48,7 @@ def scope() -> Scope:
         ("sort(['b', 'a'], 'desc')", ["b", "a"]),
         ("sort([])", []),
         ("unique([1, 2, 1, 1.0, '1', true])", [1, 2, "1", True]),
+        ("string(unique([1, 1.0]))", "[1]"),
         ("unique([{a: [1]}, {a: [1]}, null, null])", [{"a": [1]}, None]),
         ("upper('aß')", "ASS"),
         ("lower('ABC')", "abc"),

@@ -131,3 +131,4 @@ def test_step_id_is_not_a_part_of_a_longer_name() -> None:
     expected: Any = {"create", "users"}
 
     assert expected == compile_expression("create-users", frozenset({"create-user"})).names
+    assert {"create", "user"} == compile_expression("create-user-2", frozenset({"create-user"})).names

@@ -137,12 +137,52 @@ def hangs(connection, body):
     time.sleep(600)
 
 
-def stranger_on_its_port():
-    """Leave the port to a process that is no child of this one and not in its session."""
-    if os.fork() == 0:
+def stranger(run):
+    """Start a process that is neither a child of this one nor in its session."""
+    child = os.fork()
+    if child == 0:
         os.setsid()
         if os.fork() == 0:
             signal.alarm(20)
+            run()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def stranger_on_its_port():
+    stranger(Plugin().run)
+    time.sleep(600)
+
+
+def port_taken_once():
+    """Find the port taken at the first start, as after a race for it."""
+    if not os.path.exists("taken"):
+        open("taken", "w").close()
+        with socket.create_server(("127.0.0.1", PORT)) as listener:
+
+            def close_all():
+                while True:
+                    listener.accept()[0].close()
+
+            stranger(close_all)
+        raise OSError("Address already in use")
+    Plugin().run()
+
+
+def starting_then_exits():
+    def health(connection, body):
+        connection.sendall(http({"status": "starting"}))
+        connection.close()
+        say("RuntimeError: migration failed")
+        os._exit(3)
+
+    Plugin(health=health).run()
+
+
+def orphan_on_its_port():
+    """Serve from a grandchild whose parent has ended."""
+    if os.fork() == 0:
+        if os.fork() == 0:
             Plugin().run()
         os._exit(0)
     time.sleep(600)
@@ -153,6 +193,32 @@ def child_on_its_port():
     if os.fork() == 0:
         Plugin().run()
     time.sleep(600)
+
+
+def detached_child_on_its_port():
+    """Serve from a child process in a session of its own, as a daemon does."""
+    if os.fork() == 0:
+        os.setsid()
+        Plugin().run()
+    time.sleep(600)
+
+
+def waits_for_connections():
+    """End after /shutdown only once the client has closed its connection, as many servers do."""
+    ending = []
+
+    def shutdown(connection, body):
+        connection.sendall(http({"message": "bye"}))
+        ending.append(True)
+
+    class Patient(Plugin):
+        def serve(self, connection):
+            super().serve(connection)
+            if ending:
+                open("ended", "w").close()
+                os._exit(0)
+
+    Patient(shutdown=shutdown).run()
 
 
 # --- what /execute does ---
@@ -255,6 +321,11 @@ def prints_bytes(connection, body):
     connection.sendall(http(success(ok=True)))
 
 
+def prints_unflushed(connection, body):
+    sys.stdout.write("hello\n")
+    connection.sendall(http(success(ok=True)))
+
+
 def prints_much(connection, body):
     for _ in range(400):
         sys.stdout.write("x" * 65535 + "\n")
@@ -298,6 +369,11 @@ BEHAVIOURS = {
     "healthy-late": healthy_late,
     "stranger-on-its-port": stranger_on_its_port,
     "child-on-its-port": child_on_its_port,
+    "port-taken-once": port_taken_once,
+    "starting-then-exits": starting_then_exits,
+    "orphan-on-its-port": orphan_on_its_port,
+    "detached-child-on-its-port": detached_child_on_its_port,
+    "waits-for-connections": waits_for_connections,
     "health-starting": lambda: Plugin(health=http({"status": "starting"})).run(),
     "health-without-status": lambda: Plugin(health=http({"ok": True})).run(),
     "health-not-json": lambda: Plugin(health=http(b"I am fine")).run(),
@@ -377,6 +453,7 @@ BEHAVIOURS = {
     "nulls": executes(http({"success": True, "output": None, "logs": None, "metrics": None, "error": None})),
     "more-keys": executes(http({**success(ok=True), "version": 2, "logs": [{"message": "x", "timestamp": 5}]})),
     "prints-bytes": executes(prints_bytes),
+    "prints-unflushed": executes(prints_unflushed),
     "prints-much": executes(prints_much),
     "ignores-shutdown": ignores_shutdown,
     "shutdown-drops": lambda: Plugin(shutdown=dies).run(),

@@ -225,7 +225,7 @@ def test_a_connection_that_the_plugin_closed_while_idle_is_replaced(add_plugin, 
     pids_seen = {pool.call("answers-then-closes.run")["pid"]}
     time.sleep(0.1)
 
-    pids_seen |= {pool.call("answers-then-closes.run")["pid"] for _ in range(30)}
+    pids_seen |= {pool.call("answers-then-closes.run")["pid"] for _ in range(300)}
 
     assert 1 == len(pids_seen)
 
@@ -280,6 +280,16 @@ def test_nothing_is_left_after_stop(add_plugin, make_pool, processes, behaviour)
     pool.stop()
 
     assert [] == processes.left_over(within_s=1.0)
+
+
+def test_a_plugin_that_waits_for_open_connections_before_it_ends_is_not_kept_waiting(add_plugin, make_pool):
+    folder = add_plugin("waits-for-connections")
+    pool = make_pool()
+    pool.call("waits-for-connections.run")
+
+    pool.stop()
+
+    assert (folder / "ended").exists()
 
 
 def test_a_stopped_process_is_ended_too(add_plugin, make_pool, processes):

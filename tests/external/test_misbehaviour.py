@@ -20,6 +20,10 @@ AT_START = {
     "exits-at-once": (PluginStartError, "exited with code 3 before it was healthy: RuntimeError: no database"),
     "exits-cleanly": (PluginStartError, "exited with code 0 before it was healthy"),
     "killed-at-start": (PluginStartError, "was killed by SIGKILL before it was healthy"),
+    "starting-then-exits": (
+        PluginStartError,
+        "exited with code 3 before it was healthy: RuntimeError: migration failed",
+    ),
     "never-listens": (
         PluginStartError,
         r"did not listen on 127\.0\.0\.1:\d+ within the start limit of 1\.00s: thinking",
@@ -138,6 +142,8 @@ UNUSUAL = [
     "listens-late",
     "healthy-late",
     "child-on-its-port",
+    "detached-child-on-its-port",
+    "orphan-on-its-port",
 ]
 
 
@@ -237,6 +243,15 @@ def test_a_stranger_that_answers_on_the_port_is_not_taken_for_the_plugin(add_plu
 
     for stranger in processes.running():
         stranger.kill()
+
+
+def test_a_port_that_another_program_took_first_is_replaced_by_another(add_plugin, make_pool, processes):
+    add_plugin("port-taken-once")
+
+    assert {"ok": True} == make_pool().call("port-taken-once.run")
+
+    for process in processes.running():
+        process.kill()
 
 
 def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool):

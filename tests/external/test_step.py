@@ -207,12 +207,22 @@ def test_what_is_sent_can_be_shown_also_when_no_answer_comes(add_plugin, make_po
 def test_what_a_plugin_prints_belongs_to_the_step_that_caused_it(add_plugin, make_pool, make_context):
     add_plugin("prints-bytes")
     action = make_pool().find("prints-bytes.run")
-    contexts = [make_context() for _ in range(2)]
+    contexts = [make_context() for _ in range(100)]
 
     for context in contexts:
         action.run({}, context)
 
-    assert [[("prints-bytes stdout", "caf\\xe9 \\xff\n")]] * 2 == [context.sections for context in contexts]
+    assert [[("prints-bytes stdout", "caf\\xe9 \\xff\n")]] * 100 == [context.sections for context in contexts]
+
+
+def test_a_python_plugin_need_not_flush_what_it_prints(add_plugin, make_pool, make_context, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    add_plugin("prints-unflushed")
+    context = make_context()
+
+    make_pool().find("prints-unflushed.run").run({}, context)
+
+    assert [("prints-unflushed stdout", "hello\n")] == context.sections
 
 
 def test_what_a_plugin_prints_before_it_dies_is_kept(add_plugin, make_pool, make_context):

@@ -92,8 +92,8 @@ IN_STEP = {
     "error_steps: [{action: log, id: pay}]": "6:21: step pay stands here and in line 4",
     # outputs
     "output: [a]": "6:15: output of step pay must be a mapping, is a list",
-    "output: {in: $.x}": "6:16: an output cannot be in: a word of the expression language",
-    "output: {a-b: $.x}": "6:16: an output 'a-b' is not a name",
+    "output: {in: $.x}": "6:16: an output cannot be called in: a word of the expression language",
+    "output: {a-b: $.x}": "6:16: an output cannot be called 'a-b'",
     "output: {pay: $.x}": "6:16: pay is an output here and a step in line 4",
     "output: {x: 5}": "6:19: output x of step pay must be a path or an expression, is the number 5",
     "output: {x: [a]}": "6:19: output x of step pay must be one text, and YAML reads a list",
@@ -136,11 +136,12 @@ IN_FLOW = {
     "config: {fakr: {}}": "4:12: unknown key fakr in config of flow: did you mean faker?",
     "config: {faker: {seed: x}}": "4:26: seed of faker of config of flow must be a whole number, is the text 'x'",
     "env: [a]": "4:8: env of flow must be a mapping, is a list",
-    "env: {a-b: 1}": "4:9: a variable 'a-b' is not a name",
+    "env: {a-b: 1}": "4:9: a variable cannot be called 'a-b'",
+    "fixtures: !x [a]": "4:13: the YAML tag !x is not supported",
     "fixtures: live": "4:13: fixtures of flow must be a list, is the text 'live'",
     "fixtures: [5]": "4:14: a fixture must be a name, is the number 5",
     "output: x": "4:11: output of flow must be a mapping, is the text 'x'",
-    "output: [in]": "4:12: an output cannot be in: a word of the expression language",
+    "output: [in]": "4:12: an output cannot be called in: a word of the expression language",
     "tags: {a: b}": "4:9: tags of flow must be a list, is a mapping",
     "marks: x": "4:10: marks of flow must be a list, is the text 'x'",
     "marks: [[x]]": "4:11: a mark must be a name or {name: arguments}, is a list",
@@ -162,7 +163,7 @@ IN_FLOW = {
     "setup: [{action: log, id: Pay}]": "4:25: 'Pay' is not a step id",
     "setup: [{action: log, id: 5}]": "4:29: id of step 5 must be text, is the number 5",
     f"setup: [{{action: log, id: {'a' * 65}}}]": f"4:25: '{'a' * 65}' is not a step id",
-    "setup: [{action: log, id: and}]": "4:29: a step id cannot be and: a word of the expression language",
+    "setup: [{action: log, id: and}]": "4:29: a step id cannot be called and: a word of the expression language",
     "setup: [{action: log, id: step_1}]": "3:11: step step_1 stands here and in line 4",
 }
 
@@ -317,6 +318,7 @@ EXPRESSIONS = {
     "when": ("when: a )\n", 6, 15),
     "fail_if": ("eventually: {within: 1s, fail_if: [a )]}\n", 6, 44),
     "retry_on": ("retry: {retry_on: [timeout, a )]}\n", 6, 37),
+    "plain, anchored": ("assert: &x a )\n", 6, 20),
     "anchored": ("assert: &x 'a )'\n", 6, 21),
 }
 

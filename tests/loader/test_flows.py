@@ -190,6 +190,13 @@ def test_two_steps_may_have_an_output_of_one_name() -> None:
     assert ["x", "x"] == [output.name for step in flow.setup for output in step.outputs]
 
 
+@pytest.mark.parametrize(("written", "value"), [("default: null", None), ("default: [1]", [1])])
+def test_an_output_may_have_a_default(written: str, value: object) -> None:
+    [output] = load_step(f"output: {{x: {{path: $.x, {written}}}}}").outputs
+
+    assert value == output.extraction.extract({}, None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("written", ["'${create.status} == 201'", "status == 201", "true", "false"])
 def test_when_is_a_text_or_a_boolean(written: str) -> None:
     when = load_step(f"when: {written}").when
@@ -275,12 +282,16 @@ def test_a_step_id_with_a_hyphen_is_one_name_in_every_expression_of_the_flow() -
         flow:
           name: N
           steps:
-            - {id: create-user, action: log, assert: ["create-user.id exists"]}
-            - {action: log, when: "${create-user.id} == 1", config: {m: "${create-user.id}"}}
+            - {id: create-1st, action: log, assert: ["create-1st.id exists"]}
+            - action: log
+              when: ${create-1st.id} == 1 && ${tell-2nd.x} == 2
+              config: {m: "${create-1st.id}"}
+              output: {x: create-1st.id}
+              on_error: {error_steps: [{id: tell-2nd, action: log}]}
         """
     )
 
-    assert "create-user" == flow.steps[0].id
+    assert ["create-1st", "step_2", "tell-2nd"] == [step.id for step in flow.all_steps()]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +352,7 @@ def test_anchors_and_merge_keys() -> None:
         b"---\nflow:\n  name: N\n  steps: [{action: log}]\n...\n",
         b"%YAML 1.2\n---\nflow: {name: N, steps: [{action: log}]}\n",
         b'"flow":\n  "name": N\n  "steps": [{"action": "log"}]\n',
-        b"flow:\n  <<: {name: N}\n  steps: [{action: log}]\n",
+        b"flow:\n  <<: {name: N, steps: [{action: log}]}\n",
         b"x-anchors: 1\nflow:\n  name: N\n  steps: [{action: log}]\n",
     ],
     ids=["bom", "crlf", "markers", "directive", "json", "merge", "x-key"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Send an HTTP request; no status fails by itself",
         schema=SCHEMA,
         result=RESULT,
-        provider="built-in",
+        provider=BUILTIN,
     )
 
 
