@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_testmesh.scope import Scope
 
 T = TypeVar("T")
-BUILTIN = "built-in"
+BUILTIN = "pytest_testmesh"
 """The provider of the actions that come with this package."""
 
 Run = Callable[[Mapping[str, Any], "ActionContext"], "Mapping[str, Any] | None"]

@@ -63,12 +63,12 @@ class FlowFile(pytest.Module):
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         if self._flow is None:
-            yield self._broken(self.path.name, self._error)
+            yield self._broken(self.path.stem, self._error)
             return
         try:
             yield self._item(self._flow)
         except FlowError as exc:
-            yield self._broken(self.path.name, exc)
+            yield self._broken(self.path.stem, exc)
 
     def _item(self, flow: Flow) -> FlowItem:
         register_tags(self.config, flow)
@@ -281,7 +281,9 @@ def external_plugins(config: pytest.Config) -> Any:
     if _EXTERNAL not in config.stash:
         from pytest_testmesh.external.pool import ExternalPlugins
 
-        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config))
+        cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+        cache_path = cache.mkdir("testmesh") / "plugins.json" if cache is not None else None
+        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config), cache_path=cache_path)
     return config.stash[_EXTERNAL]
 
 

@@ -186,13 +186,16 @@ class TargetError(ActionError):
 
 
 class ExternalPluginError(MeshError):
-    """An external plugin, not the system under test, is at fault."""
+    """An external plugin, not the system under test, is at fault; *stderr* are its last lines there."""
 
     code = "PLUGIN_ERROR"
 
-    def __init__(self, message: str, *, plugin_id: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, plugin_id: str, hint: str | None = None, stderr: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message, hint=hint)
         self.plugin_id = plugin_id
+        self.stderr = stderr
 
 
 class PluginManifestError(ExternalPluginError):

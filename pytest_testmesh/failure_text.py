@@ -53,6 +53,7 @@ def describe_flow_error(error: MeshError, fallback: Location | str, source: byte
     if location is not None and source is not None:
         lines += excerpt(source, location.line)
         lines.append(_caret(location))
+    lines += [f"  stderr    {line}" for line in getattr(error, "stderr", ())]
     return [*lines, *_hint(error)]
 
 

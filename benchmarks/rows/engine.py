@@ -25,7 +25,7 @@ STEP = """\
 
 def measure(folder: Path, quick: bool) -> Figure:
     """Take the processor time of a whole item of many such steps, reports and all, less that of one step."""
-    steps = 300 if quick else 1000
+    steps = 1000
     flows = {"a.yaml": ("warm up", 1), "b.yaml": ("one", 1), "c.yaml": ("many", steps)}
     texts = {file: FLOW.format(name=name) + STEP * count for file, (name, count) in flows.items()}
     suite = make_suite(folder / "flows", {"conftest.py": TIMER, **texts})

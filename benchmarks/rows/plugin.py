@@ -94,7 +94,7 @@ def measure(folder: Path, quick: bool) -> Figure:
     theirs_s, ours_s = pairs.medians()
     return pairs.ratio(
         a_call=f"{theirs_s / calls * 1e6:.0f} µs bare, {ours_s / calls * 1e6:.0f} µs a step "
-        f"(+{(ours_s - theirs_s) / calls * 1e6:.0f} µs)"
+        f"({(ours_s - theirs_s) / calls * 1e6:+.0f} µs)"
     )
 
 

@@ -30,7 +30,7 @@ _HEALTH_ANSWER_S = 5.0
 _CRASH_SEEN_S = 1.0
 _SHOWN_LINES = 10
 _SEARCHED_LINES = 40  # the end of a stack trace can be long
-_TELLING = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
+_TROUBLE = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,31 +254,32 @@ class ExternalPlugin:
             raise PluginStartError(told, plugin_id=self.id) from exc
         except OSError as exc:
             broken = self._broken(self._process, "GET /info", exc, self._printed_before)
-            raise PluginStartError(broken.message, plugin_id=self.id) from exc
+            raise PluginStartError(broken.message, plugin_id=self.id, stderr=broken.stderr) from exc
         self._actions = {each.id: each for each in parse_info(self.id, answer)}
         self._on_info(self.manifest, self._actions)
 
     def _exited(self, process: PluginProcess, code: int) -> PluginStartError:
         process.kill()
-        told = _with_stderr(
-            f"plugin {self.id} {describe_exit(code)} before it was healthy", self.stderr, self._printed_before
-        )
-        hint = None
-        if code == 0:
-            hint = "the entry point must stay in the foreground until /shutdown"
-        return PluginStartError(told, plugin_id=self.id, hint=hint)
+        hint = "the entry point must stay in the foreground until /shutdown" if code == 0 else None
+        return self._failed_start(f"{describe_exit(code)} before it was healthy", hint)
 
     def _never_healthy(self, process: PluginProcess, limit: Deadline, seen: str) -> PluginStartError:
         process.collect_output()
         if seen:
-            problem, hint = f"did not become healthy within {limit.cause}: {seen}", None
-        else:
-            others = ", ".join(str(port) for port in sorted(process.listening_ports()))
-            problem = f"did not listen on 127.0.0.1:{process.port} within {limit.cause}"
-            hint = "the port to listen on is in the environment variable PLUGIN_PORT"
-            hint += f"; it listens on {others}" if others else ""
-        told = _with_stderr(f"plugin {self.id} {problem}", self.stderr, self._printed_before)
-        return PluginStartError(told, plugin_id=self.id, hint=hint)
+            return self._failed_start(f"did not become healthy within {limit.cause}: {seen}")
+        others = ", ".join(str(port) for port in sorted(process.listening_ports()))
+        hint = "the port to listen on is in the environment variable PLUGIN_PORT"
+        hint += f"; it listens on {others}" if others else ""
+        return self._failed_start(f"did not listen on 127.0.0.1:{process.port} within {limit.cause}", hint)
+
+    def _failed_start(self, problem: str, hint: str | None = None) -> PluginStartError:
+        lines = self.stderr.last_lines(_SEARCHED_LINES, self._printed_before)
+        return PluginStartError(
+            f"plugin {self.id} {problem}{_telling(lines)}",
+            plugin_id=self.id,
+            hint=hint,
+            stderr=tuple(lines[-_SHOWN_LINES:]),
+        )
 
     def _late(self, action: str, deadline: Deadline) -> ActionTimeoutError:
         within = f"within {deadline.cause}" if deadline.cause else "in time"
@@ -294,8 +295,12 @@ class ExternalPlugin:
         process.collect_output()
         if code is None:
             return self._error(f"dropped {action}, its process still runs: {exc.strerror or exc}")
-        told = _with_stderr(f"plugin {self.id} {describe_exit(code)} while it ran {action}", self.stderr, printed)
-        return ExternalPluginError(told, plugin_id=self.id)
+        lines = self.stderr.last_lines(_SEARCHED_LINES, printed)
+        return ExternalPluginError(
+            f"plugin {self.id} {describe_exit(code)} while it ran {action}{_telling(lines)}",
+            plugin_id=self.id,
+            stderr=tuple(lines[-_SHOWN_LINES:]),
+        )
 
     def _error(self, problem: str) -> ExternalPluginError:
         return ExternalPluginError(f"plugin {self.id} {problem}", plugin_id=self.id)
@@ -320,16 +325,13 @@ def _ask_to_end(endpoint: PluginEndpoint, deadline: Deadline) -> None:
         endpoint.close()
 
 
-def _with_stderr(message: str, stderr: OutputTail, printed: int) -> str:
-    """Add what stderr said after position *printed*: its most telling line at once, the last lines below."""
-    lines = stderr.last_lines(_SEARCHED_LINES, printed)
+def _telling(lines: list[str]) -> str:
+    """Return what stderr says about the end, for the end of a message: its last line that tells of an error."""
     if not lines:
-        return message
-    telling = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1]).strip()
-    shown = lines[-_SHOWN_LINES:] if len(lines) > 1 else []
-    return "".join([f"{message}: {telling}", *(f"\n  stderr: {line}" for line in shown)])
+        return ""
+    return f": {next((line for line in reversed(lines) if _TROUBLE.search(line)), lines[-1]).strip()}"
 
 
 def _again(error: ExternalPluginError) -> ExternalPluginError:
     """Return a fresh copy: an exception that is raised twice would collect the tracebacks of both."""
-    return type(error)(error.message, plugin_id=error.plugin_id, hint=error.hint)
+    return type(error)(error.message, plugin_id=error.plugin_id, hint=error.hint, stderr=error.stderr)

@@ -80,10 +80,10 @@ class ExternalPlugins:
             return
         self._usable()
         for refusal in self._refusals.values():
-            yield _first_line(refusal)
+            yield refusal.message
         for plugin in self._plugins.values():
             if plugin.error is not None:
-                yield _first_line(plugin.error)
+                yield plugin.error.message
 
     def prepare(self, names: Iterable[str]) -> None:
         """Start, side by side, the plugins that these actions need; pass only names that nobody else offers.
@@ -265,7 +265,3 @@ def _no_action(manifest: Manifest) -> ExternalPluginError:
         plugin_id=manifest.id,
         hint=f"type is set in {manifest.folder / 'manifest.json'}",
     )
-
-
-def _first_line(error: ExternalPluginError) -> str:
-    return error.message.partition("\n")[0]

@@ -481,7 +481,7 @@ def secretive(mesh: Workbench, site: Site, monkeypatch: pytest.MonkeyPatch) -> W
               method: POST
               url: "{site.url}/a/${{API_TOKEN}}"
               params: {{key: "${{API_TOKEN}}"}}
-              headers: {{Authorization: "Bearer token", X-Mine: "x"}}
+              headers: {{X-Session: "${{API_TOKEN}}"}}
               auth: {{type: basic, username: ann, password: "${{API_TOKEN}}"}}
               body: {{nested: [{{deep: "${{API_TOKEN}}"}}]}}
           - id: note

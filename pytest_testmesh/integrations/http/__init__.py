@@ -80,10 +80,10 @@ AUTH = {
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
-    "required": ["method", "url"],
+    "required": ["url"],
     "additionalProperties": False,
     "properties": {
-        "method": {"type": "string", "examples": ["GET", "POST"], "description": "HTTP method"},
+        "method": {"type": "string", "examples": ["GET", "POST"], "default": "GET", "description": "HTTP method"},
         "url": {"type": "string", "description": "where to, with http:// or https://"},
         "headers": {**_TEXTS, "description": "request headers; null leaves a default header out"},
         "params": {**_SCALARS, "description": "query parameters; a list repeats the name, null leaves it out"},

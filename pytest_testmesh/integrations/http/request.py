@@ -95,7 +95,7 @@ def build_request(config: Mapping[str, Any], folder: Path) -> Request:
             url = with_params(url, config[key])
     body, content_type, shown_body = _body(config, folder)
     return Request(
-        method=_method(config["method"]),
+        method=_method(config.get("method", "GET")),
         target=parse_target(url),
         headers=_headers(config.get("headers"), content_type),
         body=body,
