@@ -1,7 +1,7 @@
-"""The private names of pytest that fixtures in non-Python items need; nothing else in the package imports them.
+"""The private names of pytest that we cannot do without; nothing else in the package uses any.
 
-pytest has no public way for that (pytest #2471, #12630); its own doctest items do the same. Unchanged and without
-warnings on pytest 8.0 to 9.2.
+pytest has no public way to fixtures in non-Python items (pytest #2471, #12630); its own doctest items do the same.
+Unchanged and without warnings on pytest 8.0 to 9.2.
 """
 
 from __future__ import annotations
@@ -10,6 +10,15 @@ from typing import Any
 
 import pytest
 from _pytest.fixtures import TopRequest  # noqa: TID251 - the one module where it is allowed
+
+
+def read_captured(config: pytest.Config) -> tuple[str, str] | None:
+    """Return what was printed since the last call, stdout and stderr; None where pytest captures nothing (any more)."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if capture is None or getattr(capture, "_global_capturing", None) is None:
+        return None  # -p no:capture; or the session is ending after Ctrl-C
+    out, err = capture.read_global_capture()
+    return out, err
 
 
 class FixtureItem(pytest.Item):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_testmesh.scope import Scope
 
 T = TypeVar("T")
+Check = Callable[[Mapping[str, Any]], None]
+
 BUILTIN = "pytest_testmesh"
 """The provider of the actions that come with this package."""
 
@@ -31,8 +33,9 @@ class Action:
     """One action that steps may name.
 
     *schema* is the JSON Schema of the step's ``config`` (None: any mapping). *result* describes each key of
-    the result in words, for documentation. *provider* is who offers it, for messages. *trusted* is code of this
-    package: it prints nothing, and its results need no check.
+    the result in words, for documentation. *provider* is who offers it, for messages. *check* finds at collection,
+    in a config without placeholders, what a schema cannot say; it raises `ActionConfigError`. *trusted* is code of
+    this package: it prints nothing, and its results need no check.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Action:
     schema: Mapping[str, Any] | None = None
     result: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     provider: str = ""
+    check: Check | None = None
     trusted: bool = False
 
     @cached_property
@@ -199,6 +203,7 @@ class ActionRegistry:
         schema: Mapping[str, Any] | None = None,
         result: Mapping[str, str] = EMPTY,
         aliases: Iterable[str] = (),
+        check: Check | None = None,
         provider: str = "",
     ) -> None:
         """Offer the action *name*, run as ``run(config, context)``.
@@ -221,6 +226,7 @@ class ActionRegistry:
                 schema=schema,
                 result=result,
                 provider=provider,
+                check=check,
                 trusted=provider == BUILTIN,
             )
 

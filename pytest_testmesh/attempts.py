@@ -25,7 +25,7 @@ from pytest_testmesh.values import shorten, write_json
 _SEEN_WIDTH = 30
 
 if TYPE_CHECKING:
-    from pytest_testmesh.schemas import Violation
+    pass
 
 
 class AttemptRunner:
@@ -77,13 +77,9 @@ class AttemptRunner:
         else:
             with located(step.location, step):
                 config = template.fill(self._scope)
-        if action.schema is None:
-            return config  # type: ignore[no-any-return]
-        if template.lone:
+        if template.lone and action.schema is not None:
             config = _converted(config, template.lone, action)
-        violation = action.config_schema.violation(config)
-        if violation is not None:
-            raise config_error(step, violation)
+        check_config(step, action, config)
         return config  # type: ignore[no-any-return]
 
     def _fail_fast(self, step: Step, attempt: Attempt, names: ResultNames) -> None:
@@ -124,11 +120,20 @@ class located:
         error.location = self._location  # type: ignore[attr-defined]
 
 
-def config_error(step: Step, violation: Violation) -> ActionConfigError:
-    """Return the error for a config that does not fit its action's schema."""
-    error = ActionConfigError(f"{step.action}: {violation.message}", hint=violation.hint)
-    error.location = step.config_lines.at(violation.path)
-    return error
+def check_config(step: Step, action: Action, config: Any) -> None:
+    """Check a filled-in config against the action's schema, and a constant one also by the action's own check.
+
+    Raises:
+        ActionConfigError: It does not fit; with the place of the part that is wrong.
+    """
+    violation = action.config_schema.violation(config) if action.schema is not None else None
+    if violation is not None:
+        error = ActionConfigError(f"{step.action}: {violation.message}", hint=violation.hint)
+        error.location = step.config_lines.at(violation.path)
+        raise error
+    if action.check is not None and step.config.constant:
+        with located(step.location, step):
+            action.check(config)
 
 
 def check_assertions(step: Step, names: ResultNames) -> None:

@@ -18,9 +18,16 @@ import pytest
 
 from pytest_testmesh._compat import FixtureItem
 from pytest_testmesh.actions import Action, ActionRegistry, Resources
-from pytest_testmesh.attempts import config_error, located
+from pytest_testmesh.attempts import check_config, located
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import FlowError, FlowSchemaError, MeshError, UndefinedNameError, UnknownActionError
+from pytest_testmesh.errors import (
+    ActionConfigError,
+    FlowError,
+    FlowSchemaError,
+    MeshError,
+    UndefinedNameError,
+    UnknownActionError,
+)
 from pytest_testmesh.loader import load_flow
 from pytest_testmesh.model import Flow, Step
 from pytest_testmesh.reporting import ItemReporter
@@ -67,7 +74,7 @@ class FlowFile(pytest.Module):
             return
         try:
             yield self._item(self._flow)
-        except FlowError as exc:
+        except MeshError as exc:
             yield self._broken(self.path.stem, exc)
 
     def _item(self, flow: Flow) -> FlowItem:
@@ -116,6 +123,8 @@ class FlowItem(FixtureItem):
         self.reporter.forget()
         self._interrupted = False
         self.fill_fixtures()
+        if self.config.getoption("setuponly"):
+            return
         with self._boundary():
             self.run = self.reporter.run = start_run(self)
             self.addfinalizer(self._run_teardown)
@@ -237,7 +246,10 @@ _TAGS = pytest.StashKey[set[str]]()
 
 
 def _marker(mark: Any, scope: Scope) -> pytest.MarkDecorator:
-    decorator = getattr(pytest.mark, mark.name)
+    try:
+        decorator = getattr(pytest.mark, mark.name)
+    except pytest.fail.Exception as exc:  # --strict-markers
+        raise FlowSchemaError(f"mark {mark.name}: {exc.msg}", location=mark.location) from None
     if mark.condition is None:
         return decorator(*mark.args, **mark.kwargs) if mark.args or mark.kwargs else decorator  # type: ignore[no-any-return]
     with located(mark.location):
@@ -253,11 +265,11 @@ def check_constant_configs(flow: Flow, registry: ActionRegistry) -> None:
     """
     for step in flow.all_steps():
         action = registry.known(step.action) if step.config.constant else None
-        if action is not None and action.schema is not None:
-            violation = action.config_schema.violation(step.config.value)
-            if violation is not None:
-                error = config_error(step, violation)
-                raise FlowSchemaError(f"step {step.id}: {error.message}", hint=error.hint, location=error.location)
+        if action is not None:
+            try:
+                check_config(step, action, step.config.value)
+            except ActionConfigError as exc:
+                raise FlowSchemaError(f"step {step.id}: {exc.message}", hint=exc.hint, location=exc.location) from None
 
 
 def registry_for(node: pytest.Item) -> ActionRegistry:
@@ -397,7 +409,8 @@ def sigterm_as_interrupt() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is _interrupt:  # a fixture of the user's may have set its own
+            signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -190,9 +190,7 @@ class ExternalPluginError(MeshError):
 
     code = "PLUGIN_ERROR"
 
-    def __init__(
-        self, message: str, *, plugin_id: str, hint: str | None = None, stderr: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, plugin_id: str, hint: str | None = None, stderr: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.plugin_id = plugin_id
         self.stderr = stderr

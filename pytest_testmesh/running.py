@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_testmesh._compat import read_captured
 from pytest_testmesh.actions import Action, ActionContext, ActionRegistry, checked_result
 from pytest_testmesh.collection import (
     BrokenFlowItem,
@@ -55,17 +56,11 @@ class FlowHooks:
     @contextmanager
     def _captured(self, context: ActionContext) -> Iterator[None]:
         """Give what the user's code prints to its step rather than to the phase."""
-        capture: Any = self._config.pluginmanager.getplugin("capturemanager")
-        if capture is None or not capture.is_globally_capturing():
-            yield
-            return
-        before = capture.read_global_capture()
-        context.sections += [("stdout before", before.out), ("stderr before", before.err)]
+        _add_printed(context, self._config, " before")
         try:
             yield
         finally:
-            printed = capture.read_global_capture()
-            context.sections += [("stdout", printed.out), ("stderr", printed.err)]
+            _add_printed(context, self._config)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -85,3 +80,8 @@ class FlowHooks:
 
     def pytest_unconfigure(self) -> None:
         session_resources(self._config).close()
+
+
+def _add_printed(context: ActionContext, config: pytest.Config, when: str = "") -> None:
+    out, err = read_captured(config) or ("", "")
+    context.sections += [(f"stdout{when}", out), (f"stderr{when}", err)]

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_testmesh.errors import FlowSchemaError
+from pytest_testmesh.units import DURATION_HINT, parse_duration
+
 Path = tuple["str | int", ...]
 Proof = Callable[[Any], bool]
 
@@ -20,7 +23,20 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: type(value) is dict,
 }
 _ANNOTATIONS = frozenset({"description", "title", "default", "examples", "$schema", "$id"})
-_PROVED = frozenset({"type", "enum", "properties", "required", "additionalProperties", "items"})
+_PROVED = frozenset({"type", "enum", "format", "properties", "required", "additionalProperties", "items"})
+
+
+DURATION_FORMAT = "testmesh-duration"
+"""The ``format`` of durations in schemas; "duration" is taken by ISO 8601."""
+
+
+def is_duration(value: object) -> bool:
+    """Whether `parse_duration` takes the value."""
+    try:
+        parse_duration(value)
+    except FlowSchemaError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,8 @@ def compile_proof(schema: Mapping[str, Any] | bool) -> Proof:
     tests = [_prove_type(schema["type"])] if "type" in schema else []
     if "enum" in schema:
         tests.append(_prove_enum(schema["enum"]))
+    if "format" in schema:
+        tests.append(_prove_format(schema["format"]))
     if "properties" in schema or "required" in schema or "additionalProperties" in schema:
         tests.append(_prove_object(schema))
     if "items" in schema:
@@ -66,6 +84,10 @@ def _prove_type(types: str | list[str]) -> Proof:
 def _prove_enum(choices: list[Any]) -> Proof:
     texts = frozenset(each for each in choices if type(each) is str)
     return lambda value: type(value) is str and value in texts
+
+
+def _prove_format(name: str) -> Proof:
+    return is_duration if name == DURATION_FORMAT else lambda value: True
 
 
 def _prove_object(schema: Mapping[str, Any]) -> Proof:
@@ -125,7 +147,9 @@ class ConfigSchema:
             import referencing
 
             validator = jsonschema.validators.validator_for(self.schema, default=jsonschema.Draft202012Validator)
-            self._validator = validator(self.schema, registry=referencing.Registry())
+            formats = jsonschema.FormatChecker(())
+            formats.checks(DURATION_FORMAT)(is_duration)
+            self._validator = validator(self.schema, registry=referencing.Registry(), format_checker=formats)
         return self._validator
 
 
@@ -146,6 +170,8 @@ def _violation(error: Any) -> Violation:
         expected = error.validator_value
         expected = expected if isinstance(expected, str) else " or ".join(expected)
         return Violation(path, f"{where} must be {expected}, not {_shown(error.instance)}")
+    if error.validator == "format" and error.validator_value == DURATION_FORMAT:
+        return Violation(path, f"{where}: {error.instance!r} is not a duration", DURATION_HINT)
     return Violation(path, f"{where}: {error.message}")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import ExpressionError, StepNotCompletedError, UndefinedNameError
+from pytest_testmesh.errors import ExpressionError, MissingPathError, StepNotCompletedError, UndefinedNameError
 from pytest_testmesh.values import from_text
 
 
@@ -169,7 +169,9 @@ class ResultNames:
         """Return the value of a bare name.
 
         Raises:
-            UndefinedNameError: Neither the result nor the author has it; the process environment does not count.
+            MissingPathError: Neither the result nor the author has it; a later attempt may bring it. The process
+                environment does not count.
+            StepNotCompletedError: As for `Scope.lookup`.
         """
         if name in self._result:
             return self._result[name]
@@ -178,7 +180,10 @@ class ResultNames:
         try:
             return self._scope.author_value(name)
         except KeyError:
-            raise self._scope.undefined(name, self._result) from None
+            undefined = self._scope.undefined(name, self._result)
+        if isinstance(undefined, StepNotCompletedError):
+            raise undefined
+        raise MissingPathError(undefined.message, hint=undefined.hint)
 
 
 WHOLE_RESULT = frozenset({"response", "result", "flow"})

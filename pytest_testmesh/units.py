@@ -14,6 +14,9 @@ _MAX_SECONDS = 1e9
 """Some 30 years; the operating system's clocks and timeouts cannot wait for ever."""
 
 
+DURATION_HINT = 'write "500ms", "2s", "1m30s" or a number of seconds'
+
+
 def parse_duration(value: object) -> float:
     """Turn ``"100ms"``, ``"2s"``, ``"1m30s"``, ``"2h"`` or a bare number of seconds into seconds.
 
@@ -24,7 +27,7 @@ def parse_duration(value: object) -> float:
     if seconds is None or not 0 <= seconds < _MAX_SECONDS:
         shown = repr(value)
         shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        raise FlowSchemaError(f"{shown} is not a duration", hint='write "500ms", "2s", "1m30s" or a number of seconds')
+        raise FlowSchemaError(f"{shown} is not a duration", hint=DURATION_HINT)
     return float(seconds)
 
 

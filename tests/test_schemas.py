@@ -80,6 +80,9 @@ def test_a_usual_config_is_proved_without_jsonschema(config: dict[str, Any]) -> 
     assert compile_proof({**SCHEMA, "properties": usual})(config)
 
 
+HEADERS: dict[str, Any] = {"headers": {"X": []}}
+
+
 @pytest.mark.parametrize(
     ("path", "message", "hint", "config"),
     [
@@ -88,7 +91,7 @@ def test_a_usual_config_is_proved_without_jsonschema(config: dict[str, Any]) -> 
         (("timeout",), "config.timeout must be number or string, not None", None, {"url": "x", "timeout": None}),
         (("count",), "config.count must be integer, not True", None, {"url": "x", "count": True}),
         (("methd",), "config has an unknown key methd", "did you mean method?", {"url": "x", "methd": "GET"}),
-        (("headers", "X"), "config.headers.X must be string or number, not 0", None, {"url": "", "headers": {"X": 0}}),
+        (("headers", "X"), "config.headers.X must be string or number, not []", None, {"url": "x", **HEADERS}),
         (("items", 1), "config.items[1] lacks the key name", None, {"url": "x", "items": [{"name": "a"}, {}]}),
         (("items", 0, "name"), "config.items[0].name must be string, not 1", None, {"url": "", "items": [{"name": 1}]}),
         (("method",), "config.method: 'PUT' is not one of ['GET', 'POST']", None, {"url": "x", "method": "PUT"}),

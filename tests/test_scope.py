@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import ExpressionError, StepNotCompletedError, UndefinedNameError
+from pytest_testmesh.errors import ExpressionError, MissingPathError, StepNotCompletedError, UndefinedNameError
 from pytest_testmesh.scope import ResultNames, Scope
 
 CONSTANTS = {"FLOW_ID": "f", "FLOW_NAME": "Checkout", "EXECUTION_ID": "e", "FLOW_STATUS": "running", "STEP_ID": "pay"}
@@ -106,7 +106,7 @@ def test_a_bare_name_is_the_result_first_then_what_the_author_defined() -> None:
 
     assert (200, 30) == (names.lookup("status"), names.lookup("total"))
     assert "env" == names.placeholders.lookup("status")
-    with pytest.raises(UndefinedNameError):
+    with pytest.raises(MissingPathError):
         names.lookup("HOME")
 
 

@@ -49,7 +49,16 @@ def test_what_is_no_duration_is_an_error_that_shows_how_to_write_one(written: ob
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [("0.00s", 0), ("0.04s", 0.041), ("9.99s", 9.99), ("10s", 9.999), ("59s", 59.4), ("1m0s", 59.6), ("61m1s", 3661)],
+    [
+        ("0ms", 0),
+        ("4ms", 0.0041),
+        ("0.04s", 0.041),
+        ("9.99s", 9.99),
+        ("10s", 9.999),
+        ("59s", 59.4),
+        ("1m0s", 59.6),
+        ("61m1s", 3661),
+    ],
     ids=str,
 )
 def test_seconds_are_written_for_people(written: str, seconds: float) -> None:

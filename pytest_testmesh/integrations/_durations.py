@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_testmesh.errors import ActionConfigError, FlowSchemaError
+from pytest_testmesh.schemas import DURATION_FORMAT
 from pytest_testmesh.units import parse_duration
 
-DURATION = {"type": ["string", "number"]}
-"""The JSON Schema of a duration; what the text says is checked by `duration_s`."""
+DURATION = {"type": ["string", "number"], "format": DURATION_FORMAT}
+"""The JSON Schema of a duration."""
 
 
 def duration_s(config: Mapping[str, Any], key: str, default: str) -> float:

@@ -48,6 +48,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Check conditions over variables or given data",
         schema=ASSERT,
         result=ASSERT_RESULT,
+        check=check_assert_config,
         provider=BUILTIN,
     )
 
@@ -230,7 +231,7 @@ def _names(config: Mapping[str, Any], context: ActionContext) -> ResultNames:
     return ResultNames({"data": data, **data} if isinstance(data, Mapping) else {"data": data}, context.scope)
 
 
-def check_assert_config(config: Any) -> None:
+def check_assert_config(config: Mapping[str, Any]) -> None:
     """Refuse, before anything runs, texts of an ``assert`` step that are no expressions.
 
     Texts with placeholders are left alone: what they say is known only once they are filled in.
@@ -238,8 +239,6 @@ def check_assert_config(config: Any) -> None:
     Raises:
         ActionConfigError: A text is no expression.
     """
-    if not isinstance(config, Mapping):
-        return
     texts = [config.get("expression"), *_listed(config.get("assertions"))]
     for text in texts:
         if isinstance(text, str) and "${" not in text and "{{" not in text:

@@ -324,7 +324,11 @@ def no_process_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         mine.update(p for p in psutil.process_iter() if _environment(p).get("TESTMESH_ACCEPTANCE_TOKEN") == token)
         return [p for p in mine if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
-    wait_until(lambda: not left(), f"the end of {left()}", 10)
+    try:
+        wait_until(lambda: not left(), f"the end of {[process.cmdline() for process in left()]}", 10)
+    finally:
+        for process in left():
+            process.kill()
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

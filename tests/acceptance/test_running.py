@@ -1078,6 +1078,33 @@ def test_teardown_runs_when_the_session_is_ended_by_a_signal(
     assert "INTERNALERROR" not in run.text + run.errors
 
 
+@pytest.mark.usefixtures("no_process_left")
+@pytest.mark.parametrize(
+    ("args", "number"),
+    [
+        ((), signal.SIGINT),
+        ((), signal.SIGTERM),
+        (("--timeout=1", "--timeout-method=signal"), None),
+        (("-n1",), signal.SIGINT),
+        (("-n1",), signal.SIGKILL),
+    ],
+    ids=[
+        "ctrl-c", "sigterm", "timeout-signal", "xdist-ctrl-c", "xdist-sigkill",
+    ],
+)  # fmt: skip
+def test_no_plugin_outlives_a_run_however_it_ends(
+    mesh: Workbench, args: tuple[str, ...], number: signal.Signals | None
+) -> None:
+    mesh.plugin("greeter")
+    mesh.flow("phases", "steps: [{action: greeter.hello}, {action: t.sleep, config: {say: waiting, seconds: 20}}]")
+    process = mesh.start(*args)
+    mesh.wait_for_entry("waiting")
+    if number is not None:
+        process.send_signal(number)
+
+    assert 0 != mesh.finish(process, 40).exit_code
+
+
 @pytest.mark.parametrize("answer", ["{n: 1}", "broken"], ids=["passed", "failed"])
 def test_the_handler_of_sigterm_that_was_there_is_put_back(mesh: Workbench, answer: str) -> None:
     mesh.file(

@@ -16,7 +16,6 @@ from pytest_testmesh.errors import (
     ActionTimeoutError,
     MissingDependencyError,
     StepAssertionError,
-    UndefinedNameError,
 )
 from pytest_testmesh.integrations import register_builtins
 from pytest_testmesh.integrations._optional import require
@@ -44,7 +43,7 @@ def test_built_in_actions_say_who_offers_them() -> None:
     register_builtins(registry)
 
     assert ["assert", "delay", "http_request", "log", "wait_for"] == [each.name for each in registry.actions()]
-    assert all(each.provider == "built-in" and each.summary and each.result for each in registry.actions())
+    assert all(each.provider == "pytest_testmesh" and each.summary and each.result for each in registry.actions())
 
 
 @pytest.mark.parametrize(
@@ -156,10 +155,8 @@ def test_assert_must_give_a_boolean(steps: Any, scope: Any) -> None:
 
 
 def test_undefined_name_in_an_assert(steps: Any) -> None:
-    with pytest.raises(UndefinedNameError, match="bob is not defined") as caught:
+    with pytest.raises(StepAssertionError, match="bob is not defined"):
         assert_({"expression": "bob == 'bob'"}, steps.context())
-
-    assert "write names without ${}" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +180,7 @@ def test_bad_expression_is_found_before_the_run(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"expression": "${a} =="}, {"assertions": ["{{a}} ==", 5]}, {"assertions": "${list}"}, "${all}", {}]
+    "config", [{"expression": "${a} =="}, {"assertions": ["{{a}} ==", 5]}, {"assertions": "${list}"}, {}]
 )
 def test_placeholders_are_not_checked_before_the_run(config: Any) -> None:
     check_assert_config(config)
