@@ -3,55 +3,40 @@
 from __future__ import annotations
 
 import difflib
-import os
-import signal
-import threading
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 
 from pytest_testmesh._compat import FixtureItem
-from pytest_testmesh.actions import Action, ActionRegistry, Resources
+from pytest_testmesh.actions import ActionRegistry
 from pytest_testmesh.attempts import check_config, located
-from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import (
-    ActionConfigError,
-    FlowError,
-    FlowSchemaError,
-    MeshError,
-    UndefinedNameError,
-    UnknownActionError,
-)
+from pytest_testmesh.errors import ActionConfigError, FlowError, FlowSchemaError, MeshError
 from pytest_testmesh.loader import load_flow
-from pytest_testmesh.model import Flow, Step
+from pytest_testmesh.model import Flow
 from pytest_testmesh.reporting import ItemReporter
 from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import Scope
-from pytest_testmesh.values import from_text
-
-_REGISTRIES = pytest.StashKey[dict[Path, ActionRegistry]]()
-_RESOURCES = pytest.StashKey[Resources]()
-_EXTERNAL = pytest.StashKey[Any]()
+from pytest_testmesh.session import keep, registry_for, shown_path
+from pytest_testmesh.starting import make_scope, start_run
 
 
 def flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | None:
     """Return the node of a flow file, or None when its YAML turns out to be another tool's."""
-    shown = os.path.relpath(path, parent.config.rootpath)
-    error: FlowError | None = None
-    try:
-        flow = load_flow(data, shown)
-    except FlowError as exc:
-        flow, error = None, exc
-    if flow is None and error is None:
+    loaded = _load(data, shown_path(path, parent.config))
+    if loaded is None:
         return None
-    node: FlowFile = FlowFile.from_parent(parent, path=path, flow=flow, error=error)
+    node: FlowFile = FlowFile.from_parent(parent, path=path, loaded=loaded)
     return node
+
+
+def _load(data: bytes, shown: str) -> Flow | FlowError | None:
+    try:
+        return load_flow(data, shown)
+    except FlowError as exc:
+        return exc
 
 
 class FlowFile(pytest.Module):
@@ -63,19 +48,21 @@ class FlowFile(pytest.Module):
 
     obj = None
 
-    def __init__(self, *, flow: Flow | None = None, error: MeshError | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, loaded: Flow | FlowError, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._flow = flow
-        self._error = error
+        self._loaded: Flow | FlowError | None = loaded
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        if self._flow is None:
-            yield self._broken(self.path.stem, self._error)
-            return
-        try:
-            yield self._item(self._flow)
-        except MeshError as exc:
-            yield self._broken(self.path.stem, exc)
+        loaded, self._loaded = self._loaded, None
+        if loaded is None:
+            loaded = _load(self.path.read_bytes(), shown_path(self.path, self.config))
+        if isinstance(loaded, Flow):
+            try:
+                yield self._item(loaded)
+            except MeshError as exc:
+                yield self._broken(exc)
+        elif loaded is not None:
+            yield self._broken(loaded)
 
     def _item(self, flow: Flow) -> FlowItem:
         register_tags(self.config, flow)
@@ -86,7 +73,8 @@ class FlowFile(pytest.Module):
         check_constant_configs(flow, registry_for(item))
         return item
 
-    def _broken(self, name: str, error: MeshError | None) -> BrokenFlowItem:
+    def _broken(self, error: MeshError) -> BrokenFlowItem:
+        name = self.path.stem
         broken: BrokenFlowItem = BrokenFlowItem.from_parent(
             self, name=name, nodeid=f"{self.nodeid}::{name}", error=error
         )
@@ -94,29 +82,34 @@ class FlowFile(pytest.Module):
 
 
 class FlowItem(FixtureItem):
-    """One flow as a pytest item; all state of a run is made in `setup`, so that it can run again."""
+    """One flow as a pytest item; all state of a run is made in `setup`, so that it can run again.
+
+    *foreign_actions* are the names of actions that no in-process provider offers.
+    """
 
     def __init__(self, *, flow: Flow, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.flow = flow
+        self._kept_flow = keep(self.config, flow)
+        self._line = flow.location.line
+        self.foreign_actions = foreign_actions(flow, registry_for(self))
         self.run: FlowRun | None = None
         self._interrupted = False
         self.reporter = ItemReporter(self)
         self.obj = self.function = _documented(flow.description)
-        self._add_marks()
+        self._add_marks(flow)
         self.extra_keyword_matches.update(_keywords(flow))
         self.prepare_fixtures()
-        check_fixtures(self)
+        check_fixtures(self, flow)
 
-    def _add_marks(self) -> None:
-        for tag in self.flow.tags:
+    def _add_marks(self, flow: Flow) -> None:
+        for tag in flow.tags:
             self.add_marker(getattr(pytest.mark, tag))
-        if self.flow.marks:
-            scope = _scope(self)
-            for mark in self.flow.marks:
+        if flow.marks:
+            scope = make_scope(self, flow)
+            for mark in flow.marks:
                 self.add_marker(_marker(mark, scope))
-        if self.flow.fixtures:
-            self.add_marker(pytest.mark.usefixtures(*self.flow.fixtures))
+        if flow.fixtures:
+            self.add_marker(pytest.mark.usefixtures(*flow.fixtures))
 
     def setup(self) -> None:
         self.reporter = ItemReporter(self)
@@ -126,9 +119,21 @@ class FlowItem(FixtureItem):
         if self.config.getoption("setuponly"):
             return
         with self._boundary():
-            self.run = self.reporter.run = start_run(self)
+            self.run = self.reporter.run = start_run(self, self._flow())
             self.addfinalizer(self._run_teardown)
             self.run.run_setup()
+
+    def _flow(self) -> Flow:
+        if self._kept_flow is not None:
+            return self._kept_flow
+        flow = load_flow(self.path.read_bytes(), shown_path(self.path, self.config))
+        if flow is None:
+            raise FlowSchemaError(f"{self.path.name} was a flow when it was collected, and is none any more")
+        return flow
+
+    def release(self) -> None:
+        """Drop the state of a run that is reported: results can be large, and there are many items."""
+        self.run = self.reporter.run = None
 
     def runtest(self) -> None:
         assert self.run is not None
@@ -165,7 +170,7 @@ class FlowItem(FixtureItem):
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, self.flow.location.line - 1, _domain(self.name)
+        return self.path, self._line - 1, _domain(self.name)
 
 
 class BrokenFlowItem(pytest.Item):
@@ -217,19 +222,19 @@ def _keywords(flow: Flow) -> Iterator[str]:
         yield from step.tags
 
 
-def check_fixtures(item: FlowItem) -> None:
+def check_fixtures(item: FlowItem, flow: Flow) -> None:
     """Check that the fixtures the flow asks for exist for its folder.
 
     Raises:
         FlowSchemaError: One does not; names near matches.
     """
-    for fixture in item.flow.fixtures:
+    for fixture in flow.fixtures:
         if not item.has_fixture(fixture):
             near = difflib.get_close_matches(fixture, sorted(item.fixture_names()), n=3)
             raise FlowSchemaError(
                 f"fixture {fixture} is not found",
                 hint=f"did you mean {' or '.join(near)}?" if near else "pytest --fixtures lists what there is",
-                location=item.flow.location,
+                location=flow.location,
             )
 
 
@@ -272,146 +277,11 @@ def check_constant_configs(flow: Flow, registry: ActionRegistry) -> None:
                 raise FlowSchemaError(f"step {step.id}: {exc.message}", hint=exc.hint, location=exc.location) from None
 
 
-def registry_for(node: pytest.Item) -> ActionRegistry:
-    """Return the actions of the node's folder, asked for once through its own hooks."""
-    registries = node.config.stash.setdefault(_REGISTRIES, {})
-    folder = node.path.parent
-    if folder not in registries:
-        registry = ActionRegistry()
-        node.ihook.pytest_testmesh_actions(registry=registry)
-        registries[folder] = registry
-    return registries[folder]
-
-
-def session_resources(config: pytest.Config) -> Resources:
-    """Return what lives as long as the pytest process: connection pools."""
-    return config.stash.setdefault(_RESOURCES, Resources())
-
-
-def external_plugins(config: pytest.Config) -> Any:
-    """Return the external plugins of this pytest process; nothing is started by asking."""
-    if _EXTERNAL not in config.stash:
-        from pytest_testmesh.external.pool import ExternalPlugins
-
-        cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
-        cache_path = cache.mkdir("testmesh") / "plugins.json" if cache is not None else None
-        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config), cache_path=cache_path)
-    return config.stash[_EXTERNAL]
-
-
-def plugins_dir(config: pytest.Config) -> Path:
-    """Return the folder of external plugins: option, ``PLUGINS_DIR``, ini, ``plugins/`` under rootdir."""
-    option = config.getoption("testmesh_plugins_dir") or os.environ.get("PLUGINS_DIR")
-    if option:
-        return Path(config.invocation_params.dir, option)
-    return config.rootpath / (config.getini("testmesh_plugins_dir") or "plugins")
+def foreign_actions(flow: Flow, registry: ActionRegistry) -> tuple[str, ...]:
+    """Return the action names of a flow that no in-process provider offers."""
+    return tuple(step.action for step in flow.all_steps() if registry.known(step.action) is None)
 
 
 def selected_action_names(session: pytest.Session) -> set[str]:
     """Return the action names of the selected flows that no in-process provider offers."""
-    return {
-        step.action
-        for item in session.items
-        if isinstance(item, FlowItem)
-        for step in item.flow.all_steps()
-        if registry_for(item).known(step.action) is None
-    }
-
-
-def start_run(item: FlowItem) -> FlowRun:
-    """Make the state of one run: scope, env, actions.
-
-    Raises:
-        MeshError: An action is unknown, a plugin does not start, or an env value cannot be computed.
-    """
-    execution_id = str(uuid.uuid4())
-    scope = _scope(item, execution_id)
-    for entry in item.flow.env:
-        with located(entry.location):
-            scope.define_env(entry.name, entry.value.fill(scope), f"env, line {entry.location.line}")
-    return FlowRun(
-        item.flow,
-        scope=scope,
-        actions=_resolve_actions(item),
-        hook=item.ihook,
-        session=session_resources(item.config),
-        flow_dir=item.path.parent,
-        flow_id=scope.builtins.constants["FLOW_ID"],
-        execution_id=execution_id,
-    )
-
-
-def _scope(item: FlowItem, execution_id: str = "") -> Scope:
-    flow = item.flow
-    constants = {
-        "FLOW_ID": str(uuid.uuid5(uuid.NAMESPACE_URL, flow.location.path)),
-        "FLOW_NAME": flow.name,
-        "EXECUTION_ID": execution_id,
-        "FLOW_STATUS": "running",
-        "STEP_ID": "",
-    }
-    steps = flow.all_steps()
-    return Scope(
-        options=command_line_variables(item.config),
-        builtins=BuiltinValues(constants, faker=flow.faker, fixtures=partial(_fixture, item)),
-        step_ids=[step.id for step in steps],
-        output_steps={output.name: step.id for step in steps for output in step.outputs},
-    )
-
-
-def _fixture(item: FlowItem, name: str) -> Any:
-    if name not in item.fixturenames:
-        near = difflib.get_close_matches(name, item.fixturenames, n=1)
-        raise UndefinedNameError(
-            f"fixtures.{name}: the flow does not ask for this fixture",
-            hint=f"did you mean fixtures.{near[0]}?" if near else f"add it: fixtures: [{name}]",
-        )
-    return item.fixture_value(name)
-
-
-def command_line_variables(config: pytest.Config) -> Mapping[str, Any]:
-    """Return the variables given as ``--testmesh-var NAME=VALUE``."""
-    found = {}
-    for text in config.getoption("testmesh_var") or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise pytest.UsageError(f"--testmesh-var {text!r}: write NAME=VALUE, NAME as in a flow's env")
-        found[name] = from_text(value)
-    return found
-
-
-def _resolve_actions(item: FlowItem) -> dict[str, Action]:
-    registry = registry_for(item)
-    steps = {step.action: step for step in reversed(item.flow.all_steps())}
-    if any(registry.known(name) is None for name in steps) and plugins_dir(item.config).is_dir():
-        item.fixture_value("testmesh_plugins")  # owns the processes that the look-up below may start
-    return {name: _resolve_action(registry, step) for name, step in steps.items()}
-
-
-def _resolve_action(registry: ActionRegistry, step: Step) -> Action:
-    try:
-        return registry.find(step.action)
-    except UnknownActionError as exc:
-        exc.location = step.action_location
-        raise
-    except MeshError as exc:
-        exc.location = step.action_location  # type: ignore[attr-defined]
-        raise
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """End the session on SIGTERM as Ctrl-C does, so that teardown runs; the handler that was there is put back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is _interrupt:  # a fixture of the user's may have set its own
-            signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt("SIGTERM")
+    return {name for item in session.items if isinstance(item, FlowItem) for name in item.foreign_actions}

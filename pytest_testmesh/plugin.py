@@ -107,7 +107,8 @@ def testmesh_plugins(request: pytest.FixtureRequest) -> Iterator[ExternalPlugins
 
     ``testmesh_plugins.call("my-plugin.hello", {"name": "TestMesh"})`` returns the action's output.
     """
-    from pytest_testmesh.collection import external_plugins, selected_action_names
+    from pytest_testmesh.collection import selected_action_names
+    from pytest_testmesh.session import external_plugins
 
     plugins = external_plugins(request.config)
     plugins.prepare(selected_action_names(request.session))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from pytest_testmesh._compat import read_captured
 from pytest_testmesh.actions import Action, ActionContext, ActionRegistry, checked_result
-from pytest_testmesh.collection import (
-    BrokenFlowItem,
-    FlowFile,
-    FlowItem,
-    external_plugins,
-    flow_file,
-    session_resources,
-    sigterm_as_interrupt,
-)
+from pytest_testmesh.collection import BrokenFlowItem, FlowFile, FlowItem, flow_file
 from pytest_testmesh.integrations import register_builtins
+from pytest_testmesh.session import external_plugins, session_resources
 
 _NAME = "testmesh-flow-hooks"
 
@@ -76,6 +72,8 @@ class FlowHooks:
         report = yield
         if isinstance(item, (FlowItem, BrokenFlowItem)):
             item.reporter.complete(report, call)
+        if isinstance(item, FlowItem) and report.when == "teardown":
+            item.release()
         return report
 
     def pytest_unconfigure(self) -> None:
@@ -85,3 +83,21 @@ class FlowHooks:
 def _add_printed(context: ActionContext, config: pytest.Config, when: str = "") -> None:
     out, err = read_captured(config) or ("", "")
     context.sections += [(f"stdout{when}", out), (f"stderr{when}", err)]
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """End the session on SIGTERM as Ctrl-C does, so that teardown runs; the handler that was there is put back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _interrupt:  # a fixture of the user's may have set its own
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt("SIGTERM")

@@ -19,8 +19,8 @@ LAYERS = """
     __init__ plugin
     running
     collection terminal
-    reporting _compat
-    failure_text
+    reporting starting
+    failure_text session _compat
     runner
     attempts
     repeating integrations external
@@ -34,7 +34,7 @@ LAYERS = """
     errors
 """
 KNOW_PYTEST = {
-    "plugin", "running", "collection", "terminal", "reporting", "_compat", "hookspecs",
+    "plugin", "running", "collection", "terminal", "reporting", "starting", "session", "_compat", "hookspecs",
 }  # fmt: skip
 HEAVY = {
     "click", "confluent_kafka", "faker", "jsonpath", "jsonschema", "minio", "neo4j", "prometheus_api_client",

@@ -1,0 +1,90 @@
+"""What the flows of one pytest session share: actions by folder, connection pools, external plugins, compiled flows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_testmesh.actions import ActionRegistry, Resources
+from pytest_testmesh.values import from_text
+
+if TYPE_CHECKING:
+    from pytest_testmesh.external.pool import ExternalPlugins
+    from pytest_testmesh.model import Flow
+
+_REGISTRIES = pytest.StashKey[dict[Path, ActionRegistry]]()
+_RESOURCES = pytest.StashKey[Resources]()
+_EXTERNAL = pytest.StashKey["ExternalPlugins"]()
+_KEPT = pytest.StashKey["list[Flow]"]()
+
+_MOST_KEPT = 256
+"""How many compiled flows stay in memory between collection and run.
+
+One takes about 20 KB, and the garbage collector walks all of them again and again while thousands are collected;
+reading one anew takes 0.3 ms.
+"""
+
+
+def keep(config: pytest.Config, flow: Flow) -> Flow | None:
+    """Return the flow if it may stay in memory until it runs, None if it is to be read again then."""
+    kept = config.stash.setdefault(_KEPT, [])
+    if len(kept) >= _MOST_KEPT:
+        return None
+    kept.append(flow)
+    return flow
+
+
+def shown_path(path: Path, config: pytest.Config) -> str:
+    """Return the path as messages show it: relative to rootdir."""
+    text, root = str(path), f"{config.rootpath}{os.sep}"
+    return text[len(root) :] if text.startswith(root) else os.path.relpath(path, config.rootpath)
+
+
+def registry_for(node: pytest.Item) -> ActionRegistry:
+    """Return the actions of the node's folder, asked for once through its own hooks."""
+    registries = node.config.stash.setdefault(_REGISTRIES, {})
+    folder = node.path.parent
+    if folder not in registries:
+        registry = ActionRegistry()
+        node.ihook.pytest_testmesh_actions(registry=registry)
+        registries[folder] = registry
+    return registries[folder]
+
+
+def session_resources(config: pytest.Config) -> Resources:
+    """Return what lives as long as the pytest process: connection pools."""
+    return config.stash.setdefault(_RESOURCES, Resources())
+
+
+def external_plugins(config: pytest.Config) -> ExternalPlugins:
+    """Return the external plugins of this pytest process; nothing is started by asking."""
+    if _EXTERNAL not in config.stash:
+        from pytest_testmesh.external.pool import ExternalPlugins
+
+        cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+        cache_path = cache.mkdir("testmesh") / "plugins.json" if cache is not None else None
+        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config), cache_path=cache_path)
+    return config.stash[_EXTERNAL]
+
+
+def plugins_dir(config: pytest.Config) -> Path:
+    """Return the folder of external plugins: option, ``PLUGINS_DIR``, ini, ``plugins/`` under rootdir."""
+    option = config.getoption("testmesh_plugins_dir") or os.environ.get("PLUGINS_DIR")
+    if option:
+        return Path(config.invocation_params.dir, option)
+    return config.rootpath / (config.getini("testmesh_plugins_dir") or "plugins")
+
+
+def command_line_variables(config: pytest.Config) -> Mapping[str, Any]:
+    """Return the variables given as ``--testmesh-var NAME=VALUE``."""
+    found = {}
+    for text in config.getoption("testmesh_var") or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise pytest.UsageError(f"--testmesh-var {text!r}: write NAME=VALUE, NAME as in a flow's env")
+        found[name] = from_text(value)
+    return found
