@@ -112,7 +112,7 @@ def test_what_is_no_json_is_not_written(value: Any) -> None:
         (Namespace(), "group"),
         (object(), "Python object"),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_type_has_a_name(value: Any, expected: str) -> None:
     assert expected == type_name(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from urllib3 import HTTPHeaderDict, PoolManager, ProxyManager, Timeout
+from urllib3 import HTTPHeaderDict, PoolManager, ProxyManager, Retry, Timeout
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import BaseHTTPResponse
 
@@ -25,6 +25,7 @@ from pytest_testmesh.units import format_duration
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _NO_LIMIT = Timeout(None)
+_ONLY_ONCE = Retry(False, redirect=False)
 _POOLS = {"http": HTTPPool, "https": HTTPSPool}
 
 
@@ -87,7 +88,7 @@ class HttpClient:
                     _request_line_target(request.target, route),
                     body=request.body,
                     headers=_wire(request.headers),
-                    retries=False,
+                    retries=_ONLY_ONCE,
                     redirect=False,
                     assert_same_host=False,
                     timeout=_NO_LIMIT,

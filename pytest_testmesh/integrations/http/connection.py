@@ -198,7 +198,9 @@ class _Bounded(HTTPConnection):
 
 def _idle_s(keep_alive: str | None) -> float:
     """Read ``Keep-Alive: timeout=5``, by which a server says when it closes; half of that is safe."""
-    for part in (keep_alive or "").split(","):
+    if keep_alive is None:
+        return _IDLE_S
+    for part in keep_alive.split(","):
         name, _, value = part.strip().partition("=")
         if name.lower() == "timeout" and value.isdecimal():
             return min(_IDLE_S, int(value) / 2)

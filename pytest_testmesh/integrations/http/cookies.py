@@ -19,6 +19,8 @@ class Cookies:
 
     def header(self, url: str, extra: Mapping[str, str]) -> str | None:
         """Return the ``Cookie`` header for *url*; *extra* are a request's own, which win over the jar's."""
+        if self._jar is None and not extra:
+            return None
         pairs = dict(self._stored(url))
         pairs.update(extra)
         return "; ".join(f"{name}={value}" for name, value in pairs.items()) or None

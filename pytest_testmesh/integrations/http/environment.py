@@ -8,8 +8,6 @@ from pathlib import Path
 
 from pytest_testmesh.integrations.http.target import Target
 
-_PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-_PROXY_VARIABLES = (*_PROXY_NAMES, *map(str.upper, _PROXY_NAMES))
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
 
@@ -20,7 +18,7 @@ class Proxies:
     """Which proxy the environment names for an origin, as it was when an item began to run."""
 
     def __init__(self) -> None:
-        self._named = _SYSTEM_PROXIES or any(map(os.environ.get, _PROXY_VARIABLES))
+        self._named = {scheme: _names_proxy(scheme) for scheme in ("http", "https")}
         self._found: dict[tuple[str, str, int], str | None] = {}
 
     def find(self, target: Target) -> str | None:
@@ -28,11 +26,17 @@ class Proxies:
 
         Source: ``requests.utils.get_environ_proxies`` and ``select_proxy``, which do the work.
         """
-        if not self._named:
+        if not self._named[target.scheme]:
             return None
         if target.origin not in self._found:
             self._found[target.origin] = _select(target)
         return self._found[target.origin]
+
+
+def _names_proxy(scheme: str) -> bool:
+    """Whether there may be a proxy for *scheme*; to ask requests which one costs its import, some 60 ms."""
+    names = (f"{scheme}_proxy", "all_proxy")
+    return _SYSTEM_PROXIES or any(os.environ.get(each) or os.environ.get(each.upper()) for each in names)
 
 
 class Netrc:
