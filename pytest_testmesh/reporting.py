@@ -38,13 +38,15 @@ class ItemReporter:
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
         self.run: FlowRun | None = None
+        self._sink: Masker | None = None
+        self._collected = 0
 
     def failure_repr(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Return pytest's representation of a `MeshError`: our text, the author's file and line, no traceback."""
         error = excinfo.value
         assert isinstance(error, MeshError)
         failures = self._failures_of(error)
-        masker = self._masker()
+        masker = self.masker()
         lines = self._describe(error, failures, masker)
         failure = FlowFailure(masker.text("\n".join(lines)))
         shown = pytest.ExceptionInfo.from_exc_info((FlowFailure, failure, excinfo.tb))
@@ -56,7 +58,7 @@ class ItemReporter:
         """Fill in what pytest cannot know about a flow, and mask everything that leaves the item."""
         if report.when != "call" and call.excinfo is not None and isinstance(call.excinfo.value, MeshError):
             report.longrepr = self.failure_repr(call.excinfo)
-        masker = self._masker()
+        masker = self.masker()
         if self.run is not None:
             self._add_steps(report, self.run, masker)
         report.sections = [(name, masker.text(text)) for name, text in report.sections]
@@ -73,7 +75,7 @@ class ItemReporter:
         if terminal is None or self.run is None:
             return
         terminal.ensure_newline()
-        terminal.write_line(self._masker().text("\n".join(describe_interrupted(self._item.nodeid, self.run, failures))))
+        terminal.write_line(self.masker().text("\n".join(describe_interrupted(self._item.nodeid, self.run, failures))))
 
     def _failures_of(self, error: MeshError) -> list[Failure]:
         if self.run is None:
@@ -126,15 +128,26 @@ class ItemReporter:
             "failures": [failure_facts(failure, masker) for failure in failures],
         }
 
-    def _masker(self) -> Masker:
-        masker = Masker(self._item.config.getini("testmesh_secrets"))
-        masker.collect(os.environ)
+    def masker(self) -> Masker:
+        """Return the sink, which knows the secrets of all that this run has met so far."""
+        if self._sink is None:
+            self._sink = Masker(self._item.config.getini("testmesh_secrets"))
+            self._sink.collect(os.environ)
         if self.run is not None:
-            masker.collect(self.run.scope.variables())
-            masker.collect(self.run.scope.step_outputs())
-            for record in self.run.records:
-                masker.collect(record.config)
-        return masker
+            self._collect_new(self.run, self._sink)
+        return self._sink
+
+    def _collect_new(self, run: FlowRun, sink: Masker) -> None:
+        if not self._collected:
+            sink.collect(run.scope.variables())
+        for record in run.records[self._collected :]:
+            if record.config is None and record.outcome == "failed":
+                break  # it is running
+            sink.collect(record.config)
+            sink.collect(run.scope.result(record.id))
+            self._collected += 1
+        for failure in run.failures:
+            sink.collect(failure.attempt.result)
 
     def _source(self) -> bytes | None:
         try:

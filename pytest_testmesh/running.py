@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -16,6 +17,7 @@ from pytest_testmesh._compat import read_captured
 from pytest_testmesh.actions import Action, ActionContext, ActionRegistry, checked_result
 from pytest_testmesh.collection import BrokenFlowItem, FlowFile, FlowItem, flow_file
 from pytest_testmesh.integrations import register_builtins
+from pytest_testmesh.integrations.basics import FLOW_LOGGER
 from pytest_testmesh.session import external_plugins, session_resources
 
 _NAME = "testmesh-flow-hooks"
@@ -62,8 +64,13 @@ class FlowHooks:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         if not isinstance(item, FlowItem):
             return (yield)
-        with sigterm_as_interrupt():
-            return (yield)
+        masked = _MaskedLog(item)
+        FLOW_LOGGER.addFilter(masked)
+        try:
+            with sigterm_as_interrupt():
+                return (yield)
+        finally:
+            FLOW_LOGGER.removeFilter(masked)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -83,6 +90,18 @@ class FlowHooks:
 def _add_printed(context: ActionContext, config: pytest.Config, when: str = "") -> None:
     out, err = read_captured(config) or ("", "")
     context.sections += [(f"stdout{when}", out), (f"stderr{when}", err)]
+
+
+class _MaskedLog(logging.Filter):
+    """Masks what ``log`` steps write, before live logging prints it."""
+
+    def __init__(self, item: FlowItem) -> None:
+        super().__init__()
+        self._item = item
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._item.reporter.masker().text(record.getMessage()), None
+        return True
 
 
 @contextmanager

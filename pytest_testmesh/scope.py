@@ -116,9 +116,10 @@ class Scope:
         """Say why the step has no result: references to it become errors with this *reason*."""
         self._steps[step_id] = NotCompleted(reason)
 
-    def completed(self, step_id: str) -> bool:
-        """Whether the step has a result."""
-        return not isinstance(self._steps.get(step_id), NotCompleted)
+    def result(self, step_id: str) -> Any:
+        """Return the result of a step that completed, else None."""
+        value = self._steps.get(step_id)
+        return None if isinstance(value, NotCompleted) else value
 
     def bind(self, name: str, value: Any) -> None:
         """Define a name that wins over all others until `unbind`: ``error`` in error steps."""

@@ -151,7 +151,7 @@ def test_variables_never_hold_the_process_environment() -> None:
 
     assert {"region": "eu", "order_id": 7} == scope.variables()
     assert {"create": {"status": 201, "order_id": 7}} == scope.step_outputs()
-    assert (True, False) == (scope.completed("create"), scope.completed("pay"))
+    assert (scope.lookup("create"), None) == (scope.result("create"), scope.result("pay"))
 
 
 @pytest.mark.parametrize("name", ["UUID", "RANDOM_ID", "RANDOM_STRING", "$uuid", "ISO_TIMESTAMP", "TIMESTAMP"])

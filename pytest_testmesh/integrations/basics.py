@@ -33,7 +33,7 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_FLOW_LOGGER = logging.getLogger("pytest_testmesh.flow")
+FLOW_LOGGER = logging.getLogger("pytest_testmesh.flow")
 
 
 def register(registry: ActionRegistry) -> None:
@@ -81,7 +81,7 @@ def log(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
     text = _as_text(config["message"])
     if "data" in config:
         text = f"{text}  {_as_text(config['data'])}"
-    _FLOW_LOGGER.log(_LEVELS[level], "%s", text)
+    FLOW_LOGGER.log(_LEVELS[level], "%s", text)
     context.log(text, level)
     return {"message": config["message"], "level": level}
 

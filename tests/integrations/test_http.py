@@ -383,7 +383,7 @@ def test_every_property_has_a_description() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        pytest.param({"url": "u"}, "config lacks the key method", id="method"),
+        pytest.param({"method": "GET"}, "config lacks the key url", id="url"),
         pytest.param({"method": "GET", "url": "u", "header": {}}, "config has an unknown key header", id="typo"),
         pytest.param({"method": "GET", "url": 5}, "config.url must be string, not 5", id="type"),
         pytest.param({"method": "GET", "url": "u", "auth": {"type": "baisc"}}, "baisc", id="auth-type"),

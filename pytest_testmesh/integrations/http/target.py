@@ -16,6 +16,9 @@ from pytest_testmesh.errors import ActionConfigError
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
+_PLAIN = re.compile(r"(https?://[\w.-]+(?::[1-5]?\d{1,4})?)((?:/(?!\.)[\w.~=&?,:@+-]*)+)", re.ASCII)
+"""URLs that need no more than a cut after their origin: no user, no escapes, no dots to resolve."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -71,13 +74,22 @@ class Target:
         return parse_target(_BLANK.sub(lambda found: f"%{ord(found.group()):02X}", urljoin(self.url, text)))
 
 
-@lru_cache(maxsize=1024)
 def parse_target(url: str) -> Target:
     """Take *url* apart.
 
     Raises:
         ActionConfigError: No scheme, another scheme than http or https, white space, no host, a bad port.
     """
+    plain = _PLAIN.fullmatch(url)
+    if plain is None:
+        return _parsed(url)
+    # most steps of a flow differ in the path only, and all of this is 20 us of a step's 400
+    origin, path = _parsed(plain[1]), plain[2]
+    return Target(origin.scheme, origin.host, origin.port, path, origin.url[:-1] + path)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> Target:
     _refuse_odd(url)
     try:
         parsed = parse_url(url)
