@@ -83,7 +83,7 @@ def parse_target(url: str) -> Target:
     plain = _PLAIN.fullmatch(url)
     if plain is None:
         return _parsed(url)
-    # most steps of a flow differ in the path only, and all of this is 20 us of a step's 400
+    # steps of a flow mostly differ in the path alone: the cut takes 5 us, parsing 22 of a step's 350
     origin, path = _parsed(plain[1]), plain[2]
     return Target(origin.scheme, origin.host, origin.port, path, origin.url[:-1] + path)
 
