@@ -44,6 +44,10 @@ class FixtureItem(pytest.Item):
         """Whether a fixture that this item asks for is there for its folder."""
         return name in self._fixtureinfo.name2fixturedefs or name == "request"
 
+    def has_parameters(self, name: str) -> bool:
+        """Whether a fixture has ``params``, which only Python functions can take."""
+        return any(definition.params for definition in self._fixtureinfo.name2fixturedefs.get(name, ()))
+
     def fixture_names(self) -> set[str]:
         """Return the names of all fixtures, for near matches only."""
         manager = self.session._fixturemanager

@@ -15,9 +15,12 @@ from pytest_testmesh.errors import ActionError, FlowSchemaError, UnknownActionEr
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import NEVER, Deadline
 from pytest_testmesh.schemas import ConfigSchema
+from pytest_testmesh.values import shorten
 
 if TYPE_CHECKING:
     from pytest_testmesh.scope import Scope
+
+_MAX_DEPTH = 100
 
 T = TypeVar("T")
 Check = Callable[[Mapping[str, Any]], None]
@@ -34,7 +37,8 @@ class Action:
 
     *schema* is the JSON Schema of the step's ``config`` (None: any mapping). *result* describes each key of
     the result in words, for documentation. *provider* is who offers it, for messages. *check* finds at collection,
-    in a config without placeholders, what a schema cannot say; it raises `ActionConfigError`. *trusted* is code of
+    in a config without placeholders, what a schema cannot say; it raises `ActionConfigError`. *expressions* are
+    keys of the config that the action gets as written, since it evaluates them itself. *trusted* is code of
     this package: it prints nothing, and its results need no check.
     """
 
@@ -45,6 +49,7 @@ class Action:
     result: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     provider: str = ""
     check: Check | None = None
+    expressions: tuple[str, ...] = ()
     trusted: bool = False
 
     @cached_property
@@ -109,7 +114,8 @@ class ActionContext:
     *deadline* is the earliest of the step's, the flow's and the phase's; an action adds its own ``timeout``
     with ``deadline.earlier(...)`` and must not outlast it. *session* lives as long as the pytest process,
     *item* as long as one run of the flow. Paths in a config are relative to *flow_dir*, the flow file's folder.
-    *logs* (``{"level", "message"}``) and *metrics* go to the reports.
+    *logs* (``{"level", "message"}``) and *metrics* go to the reports. Texts put into *secrets* are masked in every
+    report. *own_result* is the object that the action itself returned; what a hook puts in its place is checked.
     """
 
     flow_id: str
@@ -124,26 +130,50 @@ class ActionContext:
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     sections: list[tuple[str, str]] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    own_result: Any = None
 
     def log(self, message: str, level: str = "info") -> None:
         """Add a line to the step's part of the report."""
         self.logs.append({"level": level, "message": message})
 
 
-def checked_result(result: Any) -> Mapping[str, Any]:
-    """Return what an action of somebody else's answered, if it is a JSON mapping.
+def json_copy(value: Any, path: str, depth: int = 0) -> Any:
+    """Return a copy of a value that code of somebody else's made, if it is JSON; tuples become lists.
 
     Raises:
         ActionError: It is not; says where in it.
     """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    if depth > _MAX_DEPTH:
+        raise _not_json(f"{path}: nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, (list, tuple)):
+        return [json_copy(each, f"{path}[{index}]", depth + 1) for index, each in enumerate(value)]
+    if not isinstance(value, Mapping):
+        raise _not_json(f"{path} = {shorten(repr(value), 60)}, of type {type(value).__name__}, is not JSON")
+    for key in value:
+        if not isinstance(key, str):
+            raise _not_json(f"{path} has a key that is not text: {shorten(repr(key), 60)}")
+    return {key: json_copy(each, f"{path}.{key}", depth + 1) for key, each in value.items()}
+
+
+def _not_json(message: str) -> ActionError:
+    return ActionError(message, code="BAD_RESULT", hint="JSON is null, bool, int, float, str, list and dict of these")
+
+
+def checked_result(result: Any) -> dict[str, Any]:
+    """Return a copy of what an action of somebody else's answered, if it is a JSON mapping.
+
+    Raises:
+        ActionError: It is not.
+    """
     if not isinstance(result, Mapping):
-        raise ActionError(
-            f"an action must return a mapping, not {type(result).__name__}", code="BAD_RESULT", hint=_RESULT_HINT
-        )
-    culprit = _not_json(result, "result")
-    if culprit is not None:
-        raise ActionError(f"{culprit} is not JSON", code="BAD_RESULT", hint=_RESULT_HINT)
-    return result
+        raise _not_json(f"an action must return a mapping, not {type(result).__name__}")
+    copy: dict[str, Any] = json_copy(result, "result")
+    return copy
 
 
 def _where(run: Run) -> str:
@@ -151,27 +181,6 @@ def _where(run: Run) -> str:
     if code is None:
         return f"{type(run).__module__}.{type(run).__qualname__}"
     return f"{os.path.relpath(code.co_filename)}:{code.co_firstlineno}"
-
-
-_RESULT_HINT = "return a dict of null, bool, int, float, str, list and dict"
-
-
-def _not_json(value: Any, path: str) -> str | None:
-    if value is None or isinstance(value, (bool, int, str)):
-        return None
-    if isinstance(value, float):
-        return None if isfinite(value) else f"{path} = {value}"
-    if isinstance(value, Mapping):
-        entries = ((each, f"{path}.{key}" if isinstance(key, str) else "") for key, each in value.items())
-    elif isinstance(value, (list, tuple)):
-        entries = ((each, f"{path}[{index}]") for index, each in enumerate(value))
-    else:
-        return f"{path}, of type {type(value).__name__},"
-    for each, inner in entries:
-        culprit = _not_json(each, inner) if inner else f"a key of {path}"
-        if culprit is not None:
-            return culprit
-    return None
 
 
 class ActionSource(Protocol):
@@ -204,6 +213,7 @@ class ActionRegistry:
         result: Mapping[str, str] = EMPTY,
         aliases: Iterable[str] = (),
         check: Check | None = None,
+        expressions: Iterable[str] = (),
         provider: str = "",
     ) -> None:
         """Offer the action *name*, run as ``run(config, context)``.
@@ -227,6 +237,7 @@ class ActionRegistry:
                 result=result,
                 provider=provider,
                 check=check,
+                expressions=tuple(expressions),
                 trusted=provider == BUILTIN,
             )
 
@@ -253,7 +264,7 @@ class ActionRegistry:
                 self._actions[name] = action
                 return action
         doubts = [each for source in self._sources for each in source.doubts(name)]
-        raise UnknownActionError("; ".join([f"unknown action {name}", *doubts]), hint=self._near(name))
+        raise UnknownActionError(f"unknown action {name}", hint="\n  also: ".join([self._near(name), *doubts]))
 
     def actions(self) -> tuple[Action, ...]:
         """All actions that are known without asking, by name."""

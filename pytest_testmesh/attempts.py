@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from traceback import format_exception_only
+from typing import Any
 
 import pluggy
 
-from pytest_testmesh.actions import Action, ActionContext
+from pytest_testmesh.actions import Action, ActionContext, checked_result, json_copy
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionError,
@@ -23,9 +24,6 @@ from pytest_testmesh.template import convert
 from pytest_testmesh.values import shorten, write_json
 
 _SEEN_WIDTH = 30
-
-if TYPE_CHECKING:
-    pass
 
 
 class AttemptRunner:
@@ -61,8 +59,13 @@ class AttemptRunner:
     def _run(self, step: Step, action: Action, context: ActionContext, attempt: Attempt) -> None:
         attempt.config = config = self._fill(step, action)
         result = self._hook.pytest_testmesh_execute_step(step=step, action=action, config=config, context=context)
+        if not action.trusted or result is not context.own_result:
+            result = checked_result(result)
+            context.metrics.update(json_copy(context.metrics, "metrics"))
+            context.logs[:] = [checked_result(log) for log in context.logs]
         attempt.result = result
-        attempt.names = names = ResultNames(result, self._scope)
+        complete = action.trusted and bool(action.result)
+        attempt.names = names = ResultNames(result, self._scope, complete=complete)
         if step.eventually is not None and step.eventually.fail_if:
             self._fail_fast(step, attempt, names)
         if step.asserts or step.assert_any or step.assert_none:
@@ -79,8 +82,12 @@ class AttemptRunner:
                 config = template.fill(self._scope)
         if template.lone and action.schema is not None:
             config = _converted(config, template.lone, action)
+        for key in action.expressions:
+            if key in template.value:
+                config = {**config, key: template.value[key]}
         check_config(step, action, config)
-        return config  # type: ignore[no-any-return]
+        # What code of somebody else's does to its config must not reach the flow, which runs again.
+        return config if action.trusted else json_copy(config, "config")  # type: ignore[no-any-return]
 
     def _fail_fast(self, step: Step, attempt: Attempt, names: ResultNames) -> None:
         assert step.eventually is not None
@@ -229,9 +236,9 @@ def _converted(config: Any, lone: frozenset[tuple[str | int, ...]], action: Acti
 
 def _crashed(action: Action, exc: Exception) -> ActionError:
     error = ActionError(
-        f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__,
+        "".join(format_exception_only(exc)).strip(),
         code="ACTION_RAISED",
-        hint=f"the action {action.name} ({action.provider}) raised this",
+        hint=f"raised while the action {action.name} ({action.provider}) ran",
     )
     error.__cause__ = exc
     return error

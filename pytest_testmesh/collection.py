@@ -228,7 +228,13 @@ def check_fixtures(item: FlowItem, flow: Flow) -> None:
     Raises:
         FlowSchemaError: One does not; names near matches.
     """
-    for fixture in flow.fixtures:
+    for fixture in (*flow.fixtures, *(name for mark in item.iter_markers("usefixtures") for name in mark.args)):
+        if item.has_parameters(fixture):
+            raise FlowSchemaError(
+                f"fixture {fixture} has params, which a flow cannot take",
+                hint="request a fixture without params that wraps it",
+                location=flow.location,
+            )
         if not item.has_fixture(fixture):
             near = difflib.get_close_matches(fixture, sorted(item.fixture_names()), n=3)
             raise FlowSchemaError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,61 +24,101 @@ Compare = Callable[[Any, Any], list[str]]
 
 _VALUE_WIDTH = 80
 _DIFF_LINES = 14
+_DIFFS = 3
 _CHAIN_STEPS = 7
 _HISTORY_LINES = 6
 _LOG_LINES = 10
+_ASSERTION_LINES = 10
+_BODY_LINES = 36
+_LINE_WIDTH = 500
+_HEADLINE_WIDTH = 300
+_MESSAGE_WIDTH = 1000
 _OWN_CODE = (str(Path(__file__).parent), "pluggy")
 _PHASE_WORDS = {"setup": "setup step", "steps": "step", "teardown": "teardown step"}
 
 
-def headline(failure: Failure) -> str:
+def headline(failure: Failure, masker: Masker) -> str:
     """Return the one line that is also the short summary and the JUnit message."""
     error, step, record = failure.error, failure.step, failure.record
     where = getattr(error, "location", None) or step.location
     attempt = f", attempt {record.attempts}/{_limit(failure)}" if record.attempts > 1 else ""
-    return (
+    return _headline(
         f'{where}: {_PHASE_WORDS[failure.record.phase]} {failure.position} "{step.id}" ({step.action}) failed '
-        f"after {format_duration(record.duration_s)}{attempt}: {_one_line(error.message)}"
+        f"after {format_duration(record.duration_s)}{attempt}",
+        error,
+        masker,
     )
 
 
-def flow_error_headline(error: MeshError, fallback: Location | str) -> str:
+def flow_error_headline(error: MeshError, fallback: Location | str, masker: Masker) -> str:
     """Return the one line for an error that belongs to the file rather than to a step that ran."""
-    return f"{getattr(error, 'location', None) or fallback}: {_one_line(error.message)}"
+    return _headline(str(getattr(error, "location", None) or fallback), error, masker)
 
 
-def describe_flow_error(error: MeshError, fallback: Location | str, source: bytes | None) -> list[str]:
+def _headline(start: str, error: MeshError, masker: Masker) -> str:
+    near = _near_match(error)
+    line = cut(masker.text(f"{start}: {one_line(error.message)}"), _HEADLINE_WIDTH)
+    return f"{line}: {masker.text(near)}" if near else line
+
+
+def _near_match(error: MeshError) -> str:
+    """Return the hint up to its question mark if it says what was probably meant: ``did you mean x?``"""
+    hint = error.hint or ""
+    return hint[: hint.find("?") + 1] if hint.startswith("did you mean") else ""
+
+
+def describe_flow_error(
+    error: MeshError, fallback: Location | str, source: bytes | None, masker: Masker
+) -> list[str]:
     """Return the report of an error found before any step ran: headline, excerpt with a caret, hint."""
     location: Location | None = getattr(error, "location", None)
-    lines = [flow_error_headline(error, fallback)]
+    lines = [flow_error_headline(error, fallback, masker), *_message(error, masker)]
     if location is not None and source is not None:
         lines += excerpt(source, location.line)
         lines.append(_caret(location))
-    lines += [f"  stderr    {line}" for line in getattr(error, "stderr", ())]
-    return [*lines, *_hint(error)]
+    lines += [f"  stderr    {line}" for line in getattr(error, "stderr", ())[-_LOG_LINES:]]
+    return _finished([*lines, *_hint(error)], masker)
 
 
 def describe_failure(
     failure: Failure, run: FlowRun, source: bytes | None, compare: Compare, masker: Masker
 ) -> list[str]:
-    """Return the report of a failed step; *compare* gives pytest's own diff of two values.
-
-    The text still has to pass the masker; here it only tells which values stand behind secret names.
-    """
-    return [
-        headline(failure),
+    """Return the masked report of a failed step, 40 lines or so; *compare* gives pytest's own diff of two values."""
+    body = [
         f"  {_chain(failure, run.records)}",
-        *_excerpt(failure, source),
+        *_message(failure.error, masker),
+        *_excerpt(failure, source, masker),
         *_assertions(failure, compare, masker),
-        *_history(failure),
-        *_values(failure, run.scope),
-        *_exchange(failure.record),
-        *_details(failure.error),
-        *_logs(failure.record),
+        *_history(failure, masker),
+        *_values(failure, run.scope, masker),
+        *_exchange(failure.record, masker),
+        *_details(failure.error, masker),
+        *_logs(failure.record, masker),
         *_raised(failure.error),
-        *_hint(failure.error),
-        *(f"  error step too: {headline(each)}" for each in failure.secondary),
     ]
+    more = [f"  ... {len(body) - _BODY_LINES} more lines"] if len(body) > _BODY_LINES else []
+    secondary = [f"  error step too: {headline(each, masker)}" for each in failure.secondary]
+    return _finished(
+        [headline(failure, masker), *body[:_BODY_LINES], *more, *_hint(failure.error), *secondary], masker
+    )
+
+
+def _finished(lines: list[str], masker: Masker) -> list[str]:
+    # Masked before it is cut: a cut secret would not be known any more.
+    first, *rest = masker.text("\n".join(lines)).split("\n")
+    return [first, *(cut(line, _LINE_WIDTH) for line in rest)]
+
+
+def _message(error: MeshError, masker: Masker) -> Iterator[str]:
+    """Give the first line's message again, longer, where it is much longer than that line."""
+    message = one_line(error.message)
+    if len(message) > _HEADLINE_WIDTH:
+        yield from textwrap.wrap(
+            cut(masker.text(message), _MESSAGE_WIDTH),
+            120,
+            initial_indent="  message   ",
+            subsequent_indent="            ",
+        )
 
 
 def failure_facts(failure: Failure, masker: Masker) -> dict[str, Any]:
@@ -85,7 +126,7 @@ def failure_facts(failure: Failure, masker: Masker) -> dict[str, Any]:
     error, record = failure.error, failure.record
     location = getattr(error, "location", None) or failure.step.location
     facts = {
-        "message": headline(failure),
+        "message": headline(failure, masker),
         "step": failure.step.id,
         "phase": record.phase,
         "code": record.code,
@@ -117,32 +158,39 @@ def _assertion_facts(failure: Failure, masker: Masker) -> list[dict[str, Any]]:
     ]
 
 
-def describe_interrupted(nodeid: str, run: FlowRun, failures: list[Failure]) -> list[str]:
+def describe_interrupted(nodeid: str, run: FlowRun, failures: list[Failure], masker: Masker) -> list[str]:
     """Return what to print for an item that Ctrl-C or SIGTERM ended: the step it was in, and its teardown."""
     steps = [record.id for record in run.records if record.reason == "interrupted"]
     torn_down = [_link(record) for record in run.records if record.phase == "teardown" and record.parent is None]
     return [
         f"{nodeid}: interrupted in step {', '.join(steps) or '-'}",
         *([f"  teardown: {' > '.join(torn_down)}"] if torn_down else []),
-        *(f"  {headline(failure)}" for failure in failures),
+        *(f"  {headline(failure, masker)}" for failure in failures),
     ]
 
 
-def shown(value: Any, width: int = _VALUE_WIDTH) -> str:
-    """Write a value as JSON on one line, cut to *width* characters."""
+def shown(value: Any, masker: Masker, width: int = _VALUE_WIDTH) -> str:
+    """Write a value as JSON on one line, masked and cut to *width* characters."""
+    value = masker.tree(value)
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = repr(value)
+        text = masker.text(repr(value))
+    return cut(text, width)
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text, masked before, to *width* characters."""
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def one_line(text: str) -> str:
+    """Put a text on one line, each space between words a single one."""
+    return " ".join(text.split())
 
 
 def _limit(failure: Failure) -> str:
     return str(failure.record.max_attempts) if failure.record.max_attempts else str(failure.record.attempts)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _chain(failure: Failure, records: list[StepRecord]) -> str:
@@ -166,7 +214,7 @@ def _link(record: StepRecord) -> str:
     return f"{record.id} {record.outcome}"
 
 
-def _excerpt(failure: Failure, source: bytes | None) -> Iterator[str]:
+def _excerpt(failure: Failure, source: bytes | None, masker: Masker) -> Iterator[str]:
     if source is None:
         return
     location = getattr(failure.error, "location", None) or failure.step.location
@@ -174,7 +222,7 @@ def _excerpt(failure: Failure, source: bytes | None) -> Iterator[str]:
     names = failure.attempt.names
     if isinstance(failure.error, StepAssertionError) and failure.error.failed and names is not None:
         expression = failure.error.failed[0].assertion.expression
-        parts = ", ".join(f"{part.text} = {_part(part)}" for part in expression.parts(names))
+        parts = ", ".join(f"{part.text} = {_part(part, masker)}" for part in expression.parts(names))
         if parts:
             yield f"      |{' ' * location.column}{parts}"
     elif getattr(failure.error, "location", None) is not None:
@@ -185,8 +233,10 @@ def _caret(location: Location) -> str:
     return f"      |{' ' * location.column}^ column {location.column}"
 
 
-def _part(part: Any) -> str:
-    return part.error if part.error is not None else shown(part.value, 60)
+def _part(part: Any, masker: Masker) -> str:
+    if _is_secret(part.text, masker):
+        return MASK
+    return cut(masker.text(one_line(part.error)), 60) if part.error is not None else shown(part.value, masker, 60)
 
 
 def _assertions(failure: Failure, compare: Compare, masker: Masker) -> Iterator[str]:
@@ -195,25 +245,29 @@ def _assertions(failure: Failure, compare: Compare, masker: Masker) -> Iterator[
         return
     yield f"  {len(error.failed)} of {error.total} assertions failed:"
     width = min(48, max(len(each.assertion.expression.text) for each in error.failed))
-    for each in error.failed:
+    for number, each in enumerate(error.failed[:_ASSERTION_LINES]):
         text = each.assertion.expression.text
-        yield f"    {text:<{width}}  {seen(each, names, masker)}{_seen_before(text, failure.record)}"
-        yield from _diff(each, names, compare)
+        before = "" if _is_secret(text, masker) else _seen_before(text, failure.record)
+        yield f"    {text:<{width}}  {seen(each, names, masker)}{before}"
+        if number < _DIFFS:
+            yield from _diff(each, names, compare, masker)
+    if len(error.failed) > _ASSERTION_LINES:
+        yield f"    ... {len(error.failed) - _ASSERTION_LINES} more"
 
 
 def seen(failed: FailedAssertion, names: ResultNames, masker: Masker) -> str:
     """Return the values of a failed assertion's parts on one line: ``25 == 30``."""
     if failed.error is not None:
         hint = f" ({failed.error.hint})" if failed.error.hint else ""
-        return _one_line(failed.error.message) + hint
+        return cut(masker.text(one_line(failed.error.message) + hint), _HEADLINE_WIDTH)
     if failed.group == "assert_none":
         return "true, listed under assert_none"
     expression = failed.assertion.expression
     comparison = expression.comparison(names)
     parts = expression.parts(names)
     if comparison is None or any(_is_secret(part.text, masker) for part in parts):
-        return ", ".join(f"{part.text} = {MASK if _is_secret(part.text, masker) else _part(part)}" for part in parts)
-    return f"{shown(comparison.left, 60)} {comparison.operator} {shown(comparison.right, 60)}"
+        return ", ".join(f"{part.text} = {_part(part, masker)}" for part in parts)
+    return f"{shown(comparison.left, masker, 60)} {comparison.operator} {shown(comparison.right, masker, 60)}"
 
 
 def _is_secret(text: str, masker: Masker) -> bool:
@@ -229,11 +283,11 @@ def _seen_before(text: str, record: StepRecord) -> str:
     return f"  (attempts: {', '.join(cut)})"
 
 
-def _diff(failed: FailedAssertion, names: ResultNames, compare: Compare) -> Iterator[str]:
+def _diff(failed: FailedAssertion, names: ResultNames, compare: Compare, masker: Masker) -> Iterator[str]:
     comparison = failed.assertion.expression.comparison(names) if failed.error is None else None
     if comparison is None or comparison.operator != "==" or not _worth_a_diff(comparison):
         return
-    lines = compare(comparison.left, comparison.right)[1:]
+    lines = compare(masker.tree(comparison.left), masker.tree(comparison.right))[1:]
     yield from (f"      {line}" for line in lines[:_DIFF_LINES])
     if len(lines) > _DIFF_LINES:
         yield f"      ... {len(lines) - _DIFF_LINES} more lines of the difference"
@@ -246,7 +300,7 @@ def _worth_a_diff(comparison: Any) -> bool:
     return all(isinstance(side, str) for side in sides) and max(map(len, sides)) > _VALUE_WIDTH // 2
 
 
-def _history(failure: Failure) -> Iterator[str]:
+def _history(failure: Failure, masker: Masker) -> Iterator[str]:
     if failure.record.attempts < 2:
         return
     number, label = 1, "attempts"
@@ -255,11 +309,11 @@ def _history(failure: Failure) -> Iterator[str]:
         entries = [*entries[: _HISTORY_LINES // 2], *entries[-_HISTORY_LINES // 2 :]]
     for message, count in entries:
         numbers = f"{number}-{number + count - 1}" if count > 1 else str(number)
-        yield f"  {label:<9} {numbers}: {_one_line(message)[:160]}"
+        yield f"  {label:<9} {numbers}: {cut(masker.text(one_line(message)), 160)}"
         number, label = number + count, ""
 
 
-def _values(failure: Failure, scope: Scope) -> Iterator[str]:
+def _values(failure: Failure, scope: Scope, masker: Masker) -> Iterator[str]:
     label = "values"
     for name in sorted(_names_used(failure)):
         try:
@@ -268,7 +322,8 @@ def _values(failure: Failure, scope: Scope) -> Iterator[str]:
             continue
         if isinstance(value, Namespace):
             continue  # a group of names, such as fixtures, has no value of its own
-        yield f"  {label:<9} {name} = {shown(value, 60)}  <- {scope.origin(name)}"
+        text = MASK if masker.tree({name: value})[name] == MASK else shown(value, masker, 60)
+        yield f"  {label:<9} {name} = {text}  <- {scope.origin(name)}"
         label = ""
 
 
@@ -283,23 +338,23 @@ def _names_used(failure: Failure) -> set[str]:
     return names
 
 
-def _exchange(record: StepRecord) -> Iterator[str]:
+def _exchange(record: StepRecord, masker: Masker) -> Iterator[str]:
     exchange = record.exchange
     if exchange is None:
         return
     for label, make in (("sent", exchange.sent), ("received", exchange.received)):
         if make is not None:
-            first, *rest = make().splitlines() or [""]
+            first, *rest = masker.text(make()).splitlines() or [""]
             yield f"  {label:<9} {first}"
             yield from (f"            {line}" for line in rest[:8])
 
 
-def _details(error: MeshError) -> Iterator[str]:
+def _details(error: MeshError, masker: Masker) -> Iterator[str]:
     code, details = getattr(error, "code", None), getattr(error, "details", None)
     if code and details is not None and code not in _OWN_CODES:
-        yield f"  code      {code}"
+        yield f"  code      {cut(masker.text(one_line(code)), 100)}"
     if details:
-        yield f"  details   {shown(details, 300)}"
+        yield f"  details   {shown(details, masker, 300)}"
 
 
 _OWN_CODES = frozenset(
@@ -307,10 +362,10 @@ _OWN_CODES = frozenset(
 )
 
 
-def _logs(record: StepRecord) -> Iterator[str]:
+def _logs(record: StepRecord, masker: Masker) -> Iterator[str]:
     label = "logs"
     for log in record.logs[-_LOG_LINES:]:
-        yield f"  {label:<9} {log.get('level', 'info')}: {_one_line(str(log.get('message', '')))[:200]}"
+        yield f"  {label:<9} {log.get('level', 'info')}: {cut(masker.text(one_line(str(log.get('message', '')))), 200)}"
         label = ""
 
 
@@ -328,4 +383,5 @@ def _is_ours(filename: str) -> bool:
 
 
 def _hint(error: MeshError) -> list[str]:
-    return [f"  hint: {error.hint}"] if error.hint else []
+    rest = (error.hint or "").removeprefix(_near_match(error)).strip()
+    return [f"  hint: {rest}"] if rest else []

@@ -60,8 +60,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_testmesh.loader import MAX_SIZE_BYTES, looks_like_flow
 
-    with file_path.open("rb") as file:
-        data = file.read(MAX_SIZE_BYTES + 1)  # one too many: enough for the loader to refuse it
+    try:
+        with file_path.open("rb") as file:
+            data = file.read(MAX_SIZE_BYTES + 1)  # one too many: enough for the loader to refuse it
+    except OSError:  # not readable: whose it is cannot be told
+        return None
     if not looks_like_flow(data):
         return None
     from pytest_testmesh.running import collect_flow_file
@@ -75,6 +78,10 @@ def _matches(file_path: Path, patterns: list[str], parent: pytest.Collector) -> 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("testmesh_var"):
+        from pytest_testmesh.session import command_line_variables
+
+        command_line_variables(config)  # a bad one ends the run before it begins
     config.pluginmanager.register(StepReports(config), "testmesh-step-reports")
 
 
@@ -94,7 +101,7 @@ class StepReports:
             from pytest_testmesh.terminal import StepLines
 
             self._lines = StepLines(self._config)
-        self._lines.show(facts)
+        self._lines.show(facts, final=report.outcome != "rerun")  # type: ignore[comparison-overlap]
 
     def pytest_terminal_summary(self) -> None:
         if self._lines is not None:

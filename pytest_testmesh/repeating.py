@@ -14,7 +14,10 @@ from pytest_testmesh.errors import (
     ActionTimeoutError,
     ExpressionSyntaxError,
     MeshError,
+    MissingDependencyError,
     MissingPathError,
+    PluginManifestError,
+    PluginStartError,
     StepAssertionError,
     TargetUnavailableError,
     UndefinedNameError,
@@ -28,7 +31,15 @@ from pytest_testmesh.scope import ResultNames
 _MINIMUM_ATTEMPT_S = 1.0
 """What an attempt of ``eventually`` gets at least, so that the last one can still succeed."""
 
-_HOPELESS = (ActionConfigError, UndefinedNameError, ExpressionSyntaxError, UnknownActionError)
+_HOPELESS = (
+    ActionConfigError,
+    ExpressionSyntaxError,
+    MissingDependencyError,
+    PluginManifestError,
+    PluginStartError,
+    UndefinedNameError,
+    UnknownActionError,
+)
 
 
 class Repeat(Protocol):

@@ -20,13 +20,16 @@ from pytest_testmesh.scope import Scope
 from pytest_testmesh.units import format_duration
 
 _TEARDOWN_S = 30.0
+_ERROR_STEPS_S = 5.0
+"""What error steps get at least: when the flow's time is up is just when they are needed."""
 
 
 class FlowRun:
     """One run of one flow; holds all of its state, so that an item can run again.
 
     *actions* maps every action name of the flow to its action. *hook* is the relay that
-    ``pytest_testmesh_execute_step`` and the step events are called through.
+    ``pytest_testmesh_execute_step`` and the step events are called through. *secrets* are texts that actions want
+    masked.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class FlowRun:
         self.records: list[StepRecord] = []
         self.failures: list[Failure] = []
         self.finished = False
+        self.secrets: list[str] = []
         self._actions = actions
         self._hook = hook
         self._session = session
@@ -81,11 +85,19 @@ class FlowRun:
         self.scope.builtins.constants["FLOW_STATUS"] = "passed" if self.finished else "failed"
         deadline = _limit(self.flow.timeout_s or _TEARDOWN_S, "the teardown's budget")
         known = len(self.failures)
+        outcome: BaseException | None = None
         try:
             for number, step in enumerate(self.flow.teardown, 1):
-                self._run_step(step, "teardown", f"{number}/{len(self.flow.teardown)}", deadline)
+                try:
+                    self._run_step(step, "teardown", f"{number}/{len(self.flow.teardown)}", deadline)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as exc:  # noqa: BLE001 - an outcome of pytest's; the other steps must still run
+                    outcome = outcome or exc
         finally:
             self._item.close()
+        if outcome is not None:
+            raise outcome
         return self.failures[known:]
 
     def _stop_at_failure(self, phase: Phase, steps: tuple[Step, ...]) -> None:
@@ -151,7 +163,11 @@ class FlowRun:
         context = self._context(step, record)
         self._hook.pytest_testmesh_step_started(step=step, context=context)
         attempt = Attempt()
-        for record.attempts in attempts(repeat.delays(), deadline.earlier(repeat.deadline), self._sleep):
+        for number in attempts(repeat.delays(), deadline.earlier(repeat.deadline), self._sleep):
+            if attempt.error is not None and deadline.passed:
+                attempt.error.message += f" (then {_out_of_time(deadline).message})"
+                break
+            record.attempts = number
             attempt = self._attempt(step, action, context, repeat, deadline)
             unmet = repeat.unmet(attempt)
             attempt.error = unmet or attempt.error
@@ -201,6 +217,7 @@ class FlowRun:
             logs=record.logs,
             metrics=record.metrics,
             sections=record.sections,
+            secrets=self.secrets,
         )
 
     def _fail(self, failure: Failure, deadline: Deadline) -> Failure | None:
@@ -223,6 +240,7 @@ class FlowRun:
             return
         self.scope.complete_step(failure.step.id, failure.attempt.result or {}, {}, failure.step.location.line)
         self.scope.bind("error", _error_value(failure))
+        deadline = max(deadline, _limit(_ERROR_STEPS_S, "the error steps' budget"), key=lambda each: each.at)
         try:
             for number, step in enumerate(steps, 1):
                 position = f"{number}/{len(steps)}"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_testmesh._compat import read_captured
-from pytest_testmesh.actions import Action, ActionContext, ActionRegistry, checked_result
+from pytest_testmesh.actions import Action, ActionContext, ActionRegistry
 from pytest_testmesh.collection import BrokenFlowItem, FlowFile, FlowItem, flow_file
 from pytest_testmesh.integrations import register_builtins
 from pytest_testmesh.integrations.basics import FLOW_LOGGER
@@ -46,10 +46,12 @@ class FlowHooks:
         self, action: Action, config: Mapping[str, Any], context: ActionContext
     ) -> Mapping[str, Any]:
         if action.trusted:
-            return action.run(config, context) or {}
-        with self._captured(context):
             result = action.run(config, context)
-        return checked_result({} if result is None else result)
+        else:
+            with self._captured(context):
+                result = action.run(config, context)
+        context.own_result = {} if result is None else result
+        return context.own_result  # type: ignore[no-any-return]
 
     @contextmanager
     def _captured(self, context: ActionContext) -> Iterator[None]:
@@ -59,6 +61,14 @@ class FlowHooks:
             yield
         finally:
             _add_printed(context, self._config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        """Let no ``-m`` or ``-k`` deselect a broken flow, just as a test module that fails to import is always told."""
+        broken = [item for item in items if isinstance(item, BrokenFlowItem)]
+        result = yield
+        items[:0] = [item for item in broken if item not in items]
+        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

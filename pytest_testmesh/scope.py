@@ -129,6 +129,10 @@ class Scope:
         """Undo `bind`."""
         self._temporary.pop(name, None)
 
+    def hyphenated_ids(self) -> frozenset[str]:
+        """The step ids that hold ``-``, which expressions must know to read each as one name."""
+        return frozenset(step_id for step_id in self._steps if "-" in step_id)
+
     def origin(self, name: str) -> str:
         """Say where the value of *name* comes from: ``"step create, line 14"``, ``"env, line 6"``."""
         if name in self._temporary:
@@ -149,11 +153,15 @@ class Scope:
 
 
 class ResultNames:
-    """What an assertion sees: the keys of its step's result first, then the variables that the author defined."""
+    """What an assertion sees: the keys of its step's result first, then the variables that the author defined.
 
-    __slots__ = ("_result", "_scope")
+    *complete* says that the result always has the same keys, so that no later attempt will bring another.
+    """
 
-    def __init__(self, result: Mapping[str, Any], scope: Scope) -> None:
+    __slots__ = ("_complete", "_result", "_scope")
+
+    def __init__(self, result: Mapping[str, Any], scope: Scope, *, complete: bool = False) -> None:
+        self._complete = complete
         self._result = result
         self._scope = scope
 
@@ -172,6 +180,7 @@ class ResultNames:
         Raises:
             MissingPathError: Neither the result nor the author has it; a later attempt may bring it. The process
                 environment does not count.
+            UndefinedNameError: As before, and no attempt can bring it.
             StepNotCompletedError: As for `Scope.lookup`.
         """
         if name in self._result:
@@ -182,7 +191,7 @@ class ResultNames:
             return self._scope.author_value(name)
         except KeyError:
             undefined = self._scope.undefined(name, self._result)
-        if isinstance(undefined, StepNotCompletedError):
+        if self._complete or isinstance(undefined, StepNotCompletedError):
             raise undefined
         raise MissingPathError(undefined.message, hint=undefined.hint)
 

@@ -15,6 +15,9 @@ MASK = "***"
 _MIN_VALUE_LENGTH = 6
 """Shorter values are masked by position only: a password ``test`` must not star out every "test" of a report."""
 
+_MAX_DEPTH = 100
+"""Levels of a tree that are looked at; Python gives up at a few hundred."""
+
 _SECRET_WORDS = (
     r"pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|"
     r"credentials?|cookie|session[_-]?id|jwt|bearer|card(?:[_-]?number)?|cvv|cvc"
@@ -64,61 +67,93 @@ class Masker:
         self._word = known.word
         self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._longest = 0
+        self._by_beginning: dict[str, list[str]] = {}
 
     def add(self, value: Any) -> None:
         """Mask this value, and each text within it, wherever it turns up."""
-        if isinstance(value, str):
-            self._add_text(value)
-        elif isinstance(value, Mapping):
-            for each in value.values():
-                self.add(each)
-        elif isinstance(value, (list, tuple)):
-            for each in value:
-                self.add(each)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            self._add_text(str(value))
+        self._gather(value, secret=True)
 
     def collect(self, tree: Any) -> None:
-        """Add the values that stand behind secret names anywhere in a JSON tree."""
-        kind = type(tree)
-        if kind is str or kind in _PLAIN:
-            return
-        if isinstance(tree, Mapping):
-            for key, value in tree.items():
-                if self.is_secret_name(key):
-                    self.add(value)
+        """Add the values that stand behind secret names in a JSON tree, down to its hundredth level."""
+        self._gather(tree, secret=False)
+
+    def _gather(self, tree: Any, *, secret: bool) -> None:
+        pending = [(tree, secret, 0)]
+        met: dict[tuple[int, bool], Any] = {}  # holds on to what it met: a freed object's id is given out again
+        while pending:
+            value, secret, depth = pending.pop()
+            if isinstance(value, str) or type(value) in _PLAIN:
+                if secret:
+                    self._add_plain(value)
+            elif isinstance(value, (Mapping, list, tuple)) and depth < _MAX_DEPTH and (id(value), secret) not in met:
+                met[id(value), secret] = value
+                if isinstance(value, Mapping):
+                    pending += [(each, secret or self.is_secret_name(key), depth + 1) for key, each in value.items()]
                 else:
-                    self.collect(value)
-        elif isinstance(tree, (list, tuple)):
-            for each in tree:
-                self.collect(each)
+                    pending += [(each, secret, depth + 1) for each in value]
+
+    def _add_plain(self, value: str | float | None) -> None:
+        if value is not None and not isinstance(value, bool):
+            self._add_text(str(value))
 
     def text(self, text: str) -> str:
-        """Return *text* with every secret replaced."""
+        """Return *text* with every secret replaced, also one of which a cut (``...``) left the beginning."""
         pattern = self._value_pattern()
         if pattern is not None:
             text = pattern.sub(MASK, text)
+            if "..." in text:
+                text = self._mask_cut_values(text)
         if "://" in text:
-            text = _USERINFO.sub(rf"\g<1>{MASK}@", text)
+            text = _PASSWORD_IN_URL.sub(rf"\g<1>{MASK}@", text)
+            text = _USER_IN_URL.sub(rf"\g<1>{MASK}@", text)
         if (":" in text or "=" in text) and self._word.search(text):
             return self._mask_pairs(text)
         return text
 
     def tree(self, tree: Any) -> Any:
-        """Return a JSON tree with every secret replaced, by name and in each text."""
+        """Return a JSON tree with every secret replaced, by name and in each text.
+
+        What lies deeper than a hundred levels, or within itself, is replaced as a whole.
+        """
+        return self._tree(tree, ())
+
+    def _tree(self, tree: Any, above: tuple[int, ...]) -> Any:
         kind = type(tree)
         if kind in _PLAIN:
             return tree
         if kind is str or isinstance(tree, str):
             return self.text(tree)
+        if not isinstance(tree, (Mapping, list, tuple)):
+            return tree
+        if len(above) >= _MAX_DEPTH or id(tree) in above:
+            return MASK
+        above = (*above, id(tree))
         if isinstance(tree, Mapping):
-            return {key: self._entry(key, value) for key, value in tree.items()}
-        if isinstance(tree, (list, tuple)):
-            return [self.tree(each) for each in tree]
-        return tree
+            return {key: self._entry(key, value, above) for key, value in tree.items()}
+        return [self._tree(each, above) for each in tree]
 
-    def _entry(self, key: Any, value: Any) -> Any:
-        return MASK if self.is_secret_name(key) and value not in (None, "") else self.tree(value)
+    def _entry(self, key: Any, value: Any, above: tuple[int, ...]) -> Any:
+        if self.is_secret_name(key) and value is not None and value != "":
+            return MASK
+        return self._tree(value, above)
+
+    def _mask_cut_values(self, text: str) -> str:
+        done: list[str] = []
+        start = 0
+        for cut in _CUT.finditer(text):
+            at = self._start_of_cut_value(text, max(start, cut.start() - self._longest), cut.start())
+            if at is not None:
+                done += [text[start:at], MASK]
+                start = cut.start()
+        return "".join([*done, text[start:]])
+
+    def _start_of_cut_value(self, text: str, first: int, end: int) -> int | None:
+        for at in range(first, end - _MIN_VALUE_LENGTH + 1):
+            values = self._by_beginning.get(text[at : at + _MIN_VALUE_LENGTH], ())
+            if any(value.startswith(text[at:end]) for value in values):
+                return at
+        return None
 
     def _mask_pairs(self, text: str) -> str:
         done: list[str] = []
@@ -127,11 +162,11 @@ class Masker:
             if pair.start() < start or _FILE.search(pair["name"]) or not self.is_secret_name(pair["name"]):
                 continue
             whole_line = pair["name"].lower() in _WHOLE_LINES and ":" in pair[0]
-            value = (_LINE if whole_line else _VALUE).match(text, pair.end())
-            if value is not None:
-                quoted = value[0][0] if value[0][0] in "\"'" else ""
+            end = _end_of_value(text, pair.end(), _LINE if whole_line else _VALUE)
+            if end is not None:
+                quoted = text[pair.end()] if text[pair.end()] in "\"'" else ""
                 done += [text[start : pair.end()], quoted, MASK, quoted]
-                start = value.end()
+                start = end
         return "".join([*done, text[start:]])
 
     def _add_text(self, text: str) -> None:
@@ -146,22 +181,63 @@ class Masker:
     def _value_pattern(self) -> re.Pattern[str] | None:
         if self._pattern is None and self._values:
             longest_first = sorted(self._values, key=len, reverse=True)
+            self._longest = len(longest_first[0])
+            self._by_beginning = {}
+            for value in longest_first:
+                self._by_beginning.setdefault(value[:_MIN_VALUE_LENGTH], []).append(value)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
         return self._pattern
 
 
 _NO_SECRETS = frozenset({"PWD", "OLDPWD"})
 _FILE = re.compile(r"\.(?:ya?ml|py|json|csv)$")
-_USERINFO = re.compile(r"(\w://[^\s/:@\"']*:)[^\s/@\"']+@")
+_CUT = re.compile(r"(?<!\.)\.\.\.(?!\.)")
+# A password may hold "/" and "@"; what follows the colon of a host is a port. Lengths are limited against backtracking.
+_PASSWORD_IN_URL = re.compile(
+    r"""
+    (\w://[^\s/:@"'\[]{0,256}:) (?!(?:\d+|\$\{[^}]*\})(?:[/?\#\s"']|$))
+    [^\s@"']{1,1024}@ (?:[^\s/@"'?\#]{0,256}@)*
+    """,
+    re.VERBOSE,
+)
+_USER_IN_URL = re.compile(r"""(\w://)[^\s/:@"'?#\[]{1,1024}@""")
 _PAIR = re.compile(r"""["']?(?<![\w$.-])(?P<name>[\w.-]+)["']?[ \t]*(?::(?![:=])|=(?![=~])|[ ]is(?=[ ]["'\d]))[ \t]*""")
 _VALUE = re.compile(
     r"""
-    "(?:[^"\\]|\\.)+" | '(?:[^'\\]|\\.)+'
+    "(?:[^"\\\r\n]|\\.)+" | '(?:[^'\\\r\n]|\\.)+'                        # closed on its line
+    | "(?:[^"\r\n]|\\")*?\.\.\. | '(?:[^'\r\n]|\\')*?\.\.\.             # cut
+    | "(?:[^"\\]|\\.)+" | '(?:[^'\\]|\\.)+'                              # of many lines
+    | "(?:[^"\\\r\n]|\\.)+\\?(?=[\r\n]|\Z) | '(?:[^'\\\r\n]|\\.)+\\?(?=[\r\n]|\Z)
     | (?!null\b|\*\*\*) (?:(?:bearer|basic|token)\s+)? [^\s,;&"'{}\[\])]+
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _LINE = re.compile(r""""(?:[^"\\]|\\.)+" | (?!null\b|\*\*\*) [^\r\n]+""", re.VERBOSE)
+_BRACKET_OR_TEXT = re.compile(r""""(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [\[\]{}] | \.\.\.""", re.VERBOSE)
+_EMPTY = re.compile(r"\[\s*\]|\{\s*\}")
+_END_OF_LINE = re.compile(r"[\r\n]|\Z")
+_MAX_LIST_LENGTH = 20_000
+
+
+def _end_of_value(text: str, start: int, pattern: re.Pattern[str]) -> int | None:
+    """Return where the value that starts at *start* ends; None when there is nothing to mask."""
+    if text[start : start + 1] in ("[", "{"):
+        return None if _EMPTY.match(text, start) else _end_of_brackets(text, start)
+    value = pattern.match(text, start)
+    return value.end() if value is not None else None
+
+
+def _end_of_brackets(text: str, start: int) -> int:
+    depth = 0
+    for part in _BRACKET_OR_TEXT.finditer(text, start, start + _MAX_LIST_LENGTH):
+        if part[0] == "...":
+            return part.end()
+        depth += (part[0] in ("[", "{")) - (part[0] in ("]", "}"))
+        if depth == 0:
+            return part.end()
+    end_of_line = _END_OF_LINE.search(text, start)
+    assert end_of_line is not None  # the end of the text is one
+    return end_of_line.end() if end_of_line[0] == "" else end_of_line.start()
 
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

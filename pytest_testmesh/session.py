@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from traceback import extract_tb, format_exception_only
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_testmesh.actions import ActionRegistry, Resources
+from pytest_testmesh.errors import FlowSchemaError, MeshError
 from pytest_testmesh.values import from_text
 
 if TYPE_CHECKING:
@@ -49,10 +51,24 @@ def registry_for(node: pytest.Item) -> ActionRegistry:
     registries = node.config.stash.setdefault(_REGISTRIES, {})
     folder = node.path.parent
     if folder not in registries:
-        registry = ActionRegistry()
-        node.ihook.pytest_testmesh_actions(registry=registry)
-        registries[folder] = registry
+        registries[folder] = _fill_registry(node)
     return registries[folder]
+
+
+def _fill_registry(node: pytest.Item) -> ActionRegistry:
+    registry = ActionRegistry()
+    try:
+        node.ihook.pytest_testmesh_actions(registry=registry)
+    except MeshError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - a conftest.py of the user's; the flows of other folders still run
+        where = extract_tb(exc.__traceback__)[-1]
+        message = "".join(format_exception_only(exc)).strip()
+        raise FlowSchemaError(
+            f"pytest_testmesh_actions failed: {message}",
+            hint=f"raised at {where.filename}:{where.lineno}: {where.line}",
+        ) from None
+    return registry
 
 
 def session_resources(config: pytest.Config) -> Resources:
@@ -65,10 +81,18 @@ def external_plugins(config: pytest.Config) -> ExternalPlugins:
     if _EXTERNAL not in config.stash:
         from pytest_testmesh.external.pool import ExternalPlugins
 
-        cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
-        cache_path = cache.mkdir("testmesh") / "plugins.json" if cache is not None else None
-        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config), cache_path=cache_path)
+        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config), cache_path=_info_cache(config))
     return config.stash[_EXTERNAL]
+
+
+def _info_cache(config: pytest.Config) -> Path | None:
+    cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+    if cache is None or not plugins_dir(config).is_dir():
+        return None
+    try:
+        return cache.mkdir("testmesh") / "plugins.json"  # type: ignore[no-any-return]
+    except OSError:  # a read-only folder: the plugins are asked anew in each session
+        return None
 
 
 def plugins_dir(config: pytest.Config) -> Path:

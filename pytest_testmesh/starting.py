@@ -7,11 +7,13 @@ import uuid
 from functools import partial
 from typing import Any
 
+import pytest
+
 from pytest_testmesh._compat import FixtureItem
 from pytest_testmesh.actions import Action, ActionRegistry
 from pytest_testmesh.attempts import located
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import UndefinedNameError
+from pytest_testmesh.errors import UndefinedNameError, UnknownActionError
 from pytest_testmesh.model import Flow, Step
 from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import Scope
@@ -74,9 +76,15 @@ def _resolve_actions(item: FixtureItem, flow: Flow) -> dict[str, Action]:
     steps = {step.action: step for step in reversed(flow.all_steps())}
     if any(registry.known(name) is None for name in steps) and plugins_dir(item.config).is_dir():
         item.fixture_value("testmesh_plugins")  # owns the processes that the look-up below may start
-    return {name: _resolve_action(registry, step) for name, step in steps.items()}
+    return {name: _resolve_action(registry, step, item.config) for name, step in steps.items()}
 
 
-def _resolve_action(registry: ActionRegistry, step: Step) -> Action:
+def _resolve_action(registry: ActionRegistry, step: Step, config: pytest.Config) -> Action:
     with located(step.action_location):
-        return registry.find(step.action)
+        try:
+            return registry.find(step.action)
+        except UnknownActionError as exc:
+            folder = plugins_dir(config)
+            if "." in step.action and not folder.is_dir():
+                exc.hint = f"{exc.hint}\n  also: plugins are looked for in {folder}, which does not exist"
+            raise

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_testmesh.units import format_duration
 
+_WIDTH = 300
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "not run": "yellow"}
 
 
@@ -19,11 +20,16 @@ class StepLines:
         self._continued: list[str] = []
         self._terminal: Any = config.pluginmanager.getplugin("terminalreporter")
 
-    def show(self, facts: dict[str, Any]) -> None:
-        """Print the steps of one phase of an item; *facts* is the report's ``testmesh`` attribute."""
+    def show(self, facts: dict[str, Any], *, final: bool = True) -> None:
+        """Print the steps of one phase of an item; *facts* is the report's ``testmesh`` attribute.
+
+        Steps of a run that is not *final*, since the item runs again, are not counted.
+        """
         for step in facts["steps"]:
-            if step["continued"]:
-                self._continued.append(f"{facts['path']}:{step['line']}: step {step['id']}: {step['reason']}")
+            if step["continued"] and final:
+                reason = " ".join(str(step["reason"]).split())
+                line = f"{facts['path']}:{step['line']}: step {step['id']}: {reason}"
+                self._continued.append(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}...")
         if self._verbosity > 0 and self._terminal is not None:
             self._terminal.ensure_newline()
             for step in facts["steps"]:

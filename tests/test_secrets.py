@@ -190,3 +190,65 @@ def test_a_megabyte_without_a_secret_takes_no_more_time_than_reading_it() -> Non
     text = "a" * 1_000_000 + " password " + "b.c-" * 100_000 + '"' * 1000
 
     assert text == Masker().text(text)
+
+
+def _nested(levels: int) -> list[Any]:
+    tree: list[Any] = ["hunter2"]
+    for _ in range(levels):
+        tree = [tree]
+    return tree
+
+
+def test_a_tree_too_deep_to_walk_is_masked_as_a_whole_below() -> None:
+    masked = Masker().tree(_nested(5000))
+
+    assert MASK in json.dumps(masked)
+    assert "hunter2" not in json.dumps(masked)
+
+
+def test_what_is_deep_or_within_itself_can_be_collected() -> None:
+    circle: dict[str, Any] = {"password": "hunter-two"}
+    circle |= {"self": circle, "twice": [circle, circle]}
+    masker = Masker()
+    masker.collect(circle)
+    masker.collect(_nested(5000))
+    masker.add(_nested(5000))
+
+    assert "***" == masker.text("hunter-two")
+    assert {"password": MASK, "self": MASK, "twice": [MASK, MASK]} == masker.tree(circle)
+
+
+@pytest.mark.parametrize(
+    ("masked", "text"),
+    [
+        ('"password": "***"', '"password": "SUPERSECRETSU'),
+        ('"password": "***"\n  next: "x"', '"password": "SUPERSECRETSU...\n  next: "x"'),
+        ('"password": "***" (900 characters)', '"password": "SUPER\\"SECRET... (900 characters)'),
+        ("password: '***'", "password: 'SUPERSECRETSU"),
+        ('"password": "***"', '"password": "SUPERSECRET\\'),
+        ('"password": ""', '"password": ""'),
+        ('"passwords": ***, "x": 1', '"passwords": ["pw-]abcdefg", "x"], "x": 1'),
+        ('"passwords": ***', '"passwords": [\n  "pw-abcdefg",\n  ["x"]\n]'),
+        ('"passwords": ***\nnext: [1]', '"passwords": ["pw-abcdefg", ["x"\nnext: [1]'),
+        ('"credentials": ***', '"credentials": {"user": "amy", "key": "x"}'),
+        ('"passwords": [], "x": 1', '"passwords": [], "x": 1'),
+        ("https://***@host/x", "https://ghp_x@host/x"),
+        ("http://amy:***@host/x", "http://amy:a/b@host/x"),
+        ("http://amy:***@host/x?m=a@b", "http://amy:a@b@host/x?m=a@b"),
+        ("http://amy:***@host", "http://amy:1234@host"),
+        ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
+        ("http://${HOST}:${PORT}/a@b", "http://${HOST}:${PORT}/a@b"),
+    ],
+)
+def test_a_value_is_masked_however_it_is_written(masked: str, text: str) -> None:
+    assert masked == Masker().text(text)
+
+
+def test_the_beginning_of_a_known_value_that_was_cut_is_masked() -> None:
+    masker = Masker()
+    masker.add("correct-horse-battery")
+
+    assert 'it is "***..., and ***... or corr...' == masker.text(
+        'it is "correct-hor..., and correct-horse-batter... or corr...'
+    )
+    assert "incorrect horses..." == masker.text("incorrect horses...")

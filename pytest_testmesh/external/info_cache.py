@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class InfoCache:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._entries: dict[str, Any] | None = None
 
     def actions(self, manifest: Manifest) -> Mapping[str, str]:
@@ -45,15 +47,16 @@ class InfoCache:
         fingerprint = _fingerprint(manifest)
         if self._path is None or fingerprint is None:
             return
-        entry = {
+        entry: dict[str, Any] = {
             "fingerprint": fingerprint,
             "actions": {each.id: each.description for each in actions.values()},
         }
-        if self._load().get(str(manifest.folder)) == entry:
-            return
-        # What others stored meanwhile is kept; of two that write at once one is lost, until its next start.
-        self._entries = {**self._read(), str(manifest.folder): entry}
-        self._write(self._path, {"format": _FORMAT, "plugins": self._entries})
+        with self._lock:
+            if self._load().get(str(manifest.folder)) == entry:
+                return
+            # What others stored meanwhile is kept; of two processes that write at once one loses, until its next start.
+            self._entries = {**self._read(), str(manifest.folder): entry}
+            self._write(self._path, {"format": _FORMAT, "plugins": self._entries})
 
     def _load(self) -> dict[str, Any]:
         if self._entries is None:

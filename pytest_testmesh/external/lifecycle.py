@@ -104,7 +104,7 @@ class ExternalPlugin:
             reason, self._end = self._end, ""
             return reason
 
-    def execute(self, action: str, body: bytes, deadline: Deadline) -> Answer:
+    def execute(self, action: str, body: bytes, deadline: Deadline, *, again: bool = True) -> Answer:
         """Send ``POST /execute`` and return the answer as it came.
 
         Raises:
@@ -128,11 +128,16 @@ class ExternalPlugin:
             raise
         except OSError as exc:
             over = True
-            raise self._broken(process, action, exc, printed) from exc
+            refused = again and isinstance(exc, ConnectionRefusedError)
+            if not refused or process.wait(Deadline.after(_CRASH_SEEN_S, "")) is None:
+                raise self._broken(process, action, exc, printed) from exc
         finally:
             if not over:
                 self._end = "it was killed while it still ran an earlier step"
                 process.kill()
+        # Nothing was sent: it ended after it was looked at, and starts anew as if its end had been seen then.
+        self.ensure_started(deadline)
+        return self.execute(action, body, deadline, again=False)
 
     def collect_output(self) -> None:
         """Bring *stdout* and *stderr* up to date."""
@@ -147,7 +152,8 @@ class ExternalPlugin:
         if process is None:
             return
         if endpoint is not None and process.exit_code() is None:
-            _ask_to_end(endpoint, deadline)
+            if not _ask_to_end(endpoint, deadline):
+                process.terminate()  # it does not know /shutdown, so that waiting alone would only cost the grace
             process.wait(deadline)
         self.kill()
 
@@ -314,12 +320,12 @@ def _health_delays() -> Iterator[float]:
         delay = min(delay * 1.2, 0.1)
 
 
-def _ask_to_end(endpoint: PluginEndpoint, deadline: Deadline) -> None:
-    """Send ``POST /shutdown``; what counts is whether the process ends, not what it answers."""
+def _ask_to_end(endpoint: PluginEndpoint, deadline: Deadline) -> bool:
+    """Send ``POST /shutdown``; False when the plugin refuses it, as one that does not implement it does."""
     try:
-        endpoint.request("POST", "/shutdown", deadline=deadline)
+        return endpoint.request("POST", "/shutdown", deadline=deadline).status < 400
     except (OSError, PluginProtocolError):
-        return
+        return True
     finally:
         # A server that waits for open connections before it ends must not wait for ours.
         endpoint.close()

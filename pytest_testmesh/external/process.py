@@ -96,6 +96,12 @@ class PluginProcess:
             self._popen.wait(min(deadline.remaining(), threading.TIMEOUT_MAX))
         return self.exit_code()
 
+    def terminate(self) -> None:
+        """Ask the process with SIGTERM to end; what is left is still to be killed."""
+        with self._lock:
+            if self._popen.poll() is None:
+                self._popen.terminate()
+
     def kill(self) -> None:
         """End the process and its group at once and close the pipes; safe to repeat."""
         with self._lock:

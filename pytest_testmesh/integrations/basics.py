@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from pytest_testmesh.errors import (
     UndefinedNameError,
 )
 from pytest_testmesh.integrations._durations import DURATION, duration_s
-from pytest_testmesh.scope import ResultNames
 from pytest_testmesh.units import format_duration
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import ActionContext, ActionRegistry
     from pytest_testmesh.expressions import Expression
+    from pytest_testmesh.scope import Scope
+    from pytest_testmesh.template import Template
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -33,6 +35,7 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+_MAYBE_ID = re.compile(r"[^\W\d]\w*(?:-\w+)+")
 FLOW_LOGGER = logging.getLogger("pytest_testmesh.flow")
 
 
@@ -49,6 +52,7 @@ def register(registry: ActionRegistry) -> None:
         schema=ASSERT,
         result=ASSERT_RESULT,
         check=check_assert_config,
+        expressions=("expression", "assertions"),
         provider=BUILTIN,
     )
 
@@ -59,7 +63,12 @@ LOG = {
     "additionalProperties": False,
     "properties": {
         "message": {"description": "what to write; anything but text is written as JSON"},
-        "level": {"type": "string", "description": "debug, info, warning or error", "default": "info"},
+        "level": {
+            "type": "string",
+            "enum": [*_LEVELS, *map(str.upper, _LEVELS)],
+            "description": "debug, info, warning or error",
+            "default": "info",
+        },
         "data": {"description": "written as JSON after the message"},
     },
 }
@@ -67,16 +76,8 @@ LOG_RESULT = {"message": "the message as given", "level": "the level it was writ
 
 
 def log(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Write to the logger ``pytest_testmesh.flow`` and to the step's part of the report.
-
-    Raises:
-        ActionConfigError: Unknown level.
-    """
-    level = str(config.get("level", "info")).lower()
-    if level not in _LEVELS:
-        raise ActionConfigError(
-            f"config.level: {config['level']!r} is not a level", hint="write debug, info, warning or error"
-        )
+    """Write to the logger ``pytest_testmesh.flow`` and to the step's part of the report."""
+    level = config.get("level", "info").lower()
     level = "warning" if level == "warn" else level
     text = _as_text(config["message"])
     if "data" in config:
@@ -150,16 +151,20 @@ ASSERT_RESULT = {"passed": "true: a false assertion fails the step"}
 def assert_(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
     """Evaluate every assertion, then fail if one was false.
 
+    ``expression`` and ``assertions`` come as the flow has them: what a placeholder in them stands for is a value,
+    never a piece of the expression.
+
     Raises:
         ActionConfigError: Nothing to check, or a text that is no expression.
+        UndefinedNameError: A text names what does not exist.
         StepAssertionError: At least one does not hold; lists each with the values of its parts.
     """
-    checks = list(_checks(config))
+    checks = list(_checks(config, context.scope.hyphenated_ids()))
     if not checks:
         raise ActionConfigError(
             "there is nothing to check", hint='write `assertions: ["total == 30"]` or `expression: "total == 30"`'
         )
-    names = _names(config, context)
+    names = _DataNames(config, context.scope)
     problems = [problem for check in checks if (problem := check.problem(names))]
     if len(problems) == 1:
         raise StepAssertionError(problems[0], total=len(checks))
@@ -169,82 +174,110 @@ def assert_(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, A
     return {"passed": True}
 
 
+class _DataNames:
+    """What the expressions of an ``assert`` step see: the keys of its data, then the variables of the author."""
+
+    def __init__(self, config: Mapping[str, Any], scope: Scope) -> None:
+        self._config = config
+        self._scope = scope
+        data = config.get("data")
+        self._known: Mapping[str, Any] = {
+            **({"data": data} if "data" in config else {}),
+            **(data if isinstance(data, Mapping) else {}),
+        }
+
+    @property
+    def placeholders(self) -> Scope:
+        """Inside ``${}`` a name is always a variable."""
+        return self._scope
+
+    def root(self) -> Any:
+        """The data, which ``$.path`` searches."""
+        return self._config["data"] if "data" in self._config else self._scope.root()
+
+    def lookup(self, name: str) -> Any:
+        """Return the value of a bare name.
+
+        Raises:
+            UndefinedNameError: Neither the data nor the author has it.
+        """
+        if name in self._known:
+            return self._known[name]
+        try:
+            return self._scope.author_value(name)
+        except KeyError:
+            raise self._scope.undefined(name, self._known) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One assertion as the config gives it: an expression, or the boolean that a placeholder became."""
+    """One assertion; *message* is shown when it does not hold."""
 
-    text: str
-    expression: Expression | None
-    holds: bool = False
-    message: str | None = None
+    expression: Expression
+    message: Template | None = None
 
-    def problem(self, names: Any) -> str | None:
+    def problem(self, names: _DataNames) -> str | None:
         """Say in one line why it does not hold, or None if it does.
 
         Raises:
             UndefinedNameError: It names what does not exist.
         """
+        # also where it holds, so that a wrong name in a message is not first seen in the failure it should explain
+        message = _as_text(self.message.fill(names.placeholders)) if self.message else ""
         said = self._said(names)
-        return f"{self.message}: {said}" if said and self.message else said
+        return f"{message}: {said}" if said and message else said
 
-    def _said(self, names: Any) -> str | None:
-        if self.expression is None:
-            return None if self.holds else f"{self.text} is false"
+    def _said(self, names: _DataNames) -> str | None:
+        text = self.expression.text
         try:
             if self.expression.test(names):
                 return None
-        except UndefinedNameError as exc:
-            exc.hint = f"{exc.hint or ''}; placeholders are filled in before: write names without ${{}}".lstrip("; ")
+        except UndefinedNameError:
             raise
         except MeshError as exc:
-            return f"{self.text}: {exc.message}"
+            return f"{text}: {exc.message}"
         parts = ", ".join(f"{part.text} is {part.shown()}" for part in self.expression.parts(names))
-        return f"{self.text} is false" + (f": {parts}" if parts else "")
+        return f"{text} is false" + (f": {parts}" if parts else "")
 
 
-def _checks(config: Mapping[str, Any]) -> Iterator[Check]:
+def _checks(config: Mapping[str, Any], ids: frozenset[str]) -> Iterator[Check]:
     if "expression" in config:
-        yield _check(config["expression"], config.get("message"), "config.expression")
-    for index, each in enumerate(config.get("assertions", ())):
+        # unlike those of `assertions`, this message was filled in by the runner
+        yield _check(config["expression"], config.get("message"), "config.expression", ids, raw=True)
+    assertions = config.get("assertions")
+    for index, each in enumerate(assertions if isinstance(assertions, list) else ()):
         where = f"config.assertions[{index}]"
         if isinstance(each, Mapping):
-            yield _check(each["expression"], each.get("message"), where)
+            yield _check(each["expression"], each.get("message"), where, ids)
         else:
-            yield _check(each, None, where)
+            yield _check(each, None, where, ids)
 
 
-def _check(expression: str | bool, message: str | None, where: str) -> Check:
-    if isinstance(expression, bool):
-        return Check(text=where, expression=None, holds=expression, message=message)
+def _check(expression: str | bool, message: str | None, where: str, ids: frozenset[str], *, raw: bool = False) -> Check:
     from pytest_testmesh.expressions import compile_expression
+    from pytest_testmesh.template import compile_template
 
+    text = expression if isinstance(expression, str) else json.dumps(expression)
     try:
-        return Check(text=expression, expression=compile_expression(expression), message=message)
+        return Check(
+            expression=compile_expression(text, ids),
+            message=None if message is None else compile_template(message, ids, raw=raw),
+        )
     except ExpressionSyntaxError as exc:
         raise ActionConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
-
-
-def _names(config: Mapping[str, Any], context: ActionContext) -> ResultNames:
-    if "data" not in config:
-        return ResultNames({}, context.scope)
-    data = config["data"]
-    return ResultNames({"data": data, **data} if isinstance(data, Mapping) else {"data": data}, context.scope)
 
 
 def check_assert_config(config: Mapping[str, Any]) -> None:
     """Refuse, before anything runs, texts of an ``assert`` step that are no expressions.
 
-    Texts with placeholders are left alone: what they say is known only once they are filled in.
-
     Raises:
         ActionConfigError: A text is no expression.
     """
-    texts = [config.get("expression"), *_listed(config.get("assertions"))]
-    for text in texts:
-        if isinstance(text, str) and "${" not in text and "{{" not in text:
-            _check(text, None, "config")
-
-
-def _listed(assertions: Any) -> Iterator[Any]:
-    for each in assertions if isinstance(assertions, list) else ():
-        yield each.get("expression") if isinstance(each, Mapping) else each
+    try:
+        list(_checks(config, frozenset()))
+    except ActionConfigError:
+        # which steps there are is not known here: `sign-in.status` may be a name, or `in` without a left side
+        ids = frozenset(_MAYBE_ID.findall(str(config)))
+        if not ids:
+            raise
+        list(_checks(config, ids))

@@ -20,6 +20,7 @@ from pytest_testmesh.errors import (
     MeshError,
 )
 from pytest_testmesh.integrations._durations import DURATION, duration_s
+from pytest_testmesh.integrations._hosts import check_host
 from pytest_testmesh.integrations.http import TLS_PROPERTIES
 from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.scope import ResultNames
@@ -34,6 +35,7 @@ _HOST_PORT = re.compile(r"(?:[a-z]+://)?(?P<host>\[[^\]]+\]|[^:/]+):(?P<port>\d+
 _LAST_TRY_S = 0.25
 """What the last try gets, so that it can still succeed before the deadline."""
 _FOREVER_S = 3600.0
+_MAX_PORT = 65535
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -52,10 +54,15 @@ SCHEMA: dict[str, Any] = {
         "json_path": {"type": "string", "description": "http: path in the JSON body that must be there"},
         "json_value": {"description": "http: what must be at json_path"},
         "host": {"type": "string", "default": "localhost", "description": "tcp: host"},
-        "port": {"type": "integer", "description": "tcp: port that must accept a connection"},
+        "port": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": _MAX_PORT,
+            "description": "tcp: port that must accept a connection",
+        },
         "timeout": {**DURATION, "default": "30s", "description": "how long to wait"},
         "interval": {**DURATION, "default": "1s", "description": "pause between two tries"},
-        "max_attempts": {"type": "integer", "description": "give up after so many tries"},
+        "max_attempts": {"type": "integer", "minimum": 1, "description": "give up after so many tries"},
         **TLS_PROPERTIES,
     },
 }
@@ -208,6 +215,7 @@ class TcpProbe:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._host, self._port = _address(config)
+        check_host(self._host, "config.host" if "port" in config else "config.url")
         self.name = f"tcp {self._host}:{self._port}"
         self.facts: dict[str, Any] = {}
 
@@ -230,9 +238,9 @@ def _address(config: Mapping[str, Any]) -> tuple[str, int]:
     if "port" in config:
         return str(config.get("host", "localhost")), int(config["port"])
     found = _HOST_PORT.fullmatch(config["url"])
-    if found is None:
+    if found is None or not 1 <= int(found["port"]) <= _MAX_PORT:
         raise ActionConfigError(
-            f"config.url: {config['url']!r} names no host and port", hint="write `host: localhost` and `port: 5432`"
+            f"config.url: {config['url']!r} names no host and port", hint="write tcp://localhost:5432"
         )
     return found["host"].strip("[]"), int(found["port"])
 

@@ -325,6 +325,18 @@ def test_the_grace_is_given_to_all_at_once(add_plugin, make_pool, processes):
     assert 0.5 < time.monotonic() - began < 1.7
 
 
+def test_a_plugin_without_shutdown_does_not_cost_the_grace(add_plugin, make_pool, processes):
+    add_plugin("no-shutdown", code=IGNORES.replace("do_POST = do_GET", ""))
+    pool = make_pool(shutdown_s=30)
+    pool.prepare(["no-shutdown"])
+    began = time.monotonic()
+
+    pool.stop()
+
+    assert 15 > time.monotonic() - began
+    assert [] == processes.left_over()
+
+
 IGNORES = """
 import json, os
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -334,6 +346,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b'{"status": "healthy", "id": "x"}')
+    do_POST = do_GET
     def log_message(self, *args):
         pass
 

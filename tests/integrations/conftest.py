@@ -47,6 +47,7 @@ class Steps:
     session: Resources = field(default_factory=Resources)
     item: Resources = field(default_factory=Resources)
     exchange: Exchange = field(default_factory=Exchange)
+    secrets: list[str] = field(default_factory=list)
 
     def context(self, deadline: Deadline = NEVER) -> ActionContext:
         """Return a context for one attempt."""
@@ -61,6 +62,7 @@ class Steps:
             session=self.session,
             item=self.item,
             exchange=self.exchange,
+            secrets=self.secrets,
         )
 
     def http(self, url: str, method: str = "GET", *, deadline: Deadline = NEVER, **config: Any) -> Any:
@@ -70,6 +72,7 @@ class Steps:
     def next_item(self) -> None:
         """Begin another item run of the same session."""
         self.item = Resources()
+        self.secrets = []
 
 
 @pytest.fixture

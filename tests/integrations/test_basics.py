@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from pytest_testmesh.actions import ActionRegistry
+from pytest_testmesh.builtin_values import BuiltinValues
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionTimeoutError,
-    MissingDependencyError,
     StepAssertionError,
+    UndefinedNameError,
 )
 from pytest_testmesh.integrations import register_builtins
-from pytest_testmesh.integrations._optional import require
-from pytest_testmesh.integrations.basics import assert_, check_assert_config, delay, log
+from pytest_testmesh.integrations.basics import LOG, assert_, check_assert_config, delay, log
 from pytest_testmesh.polling import Deadline
+from pytest_testmesh.schemas import ConfigSchema
+from pytest_testmesh.scope import Scope
 
 
 def test_declaring_all_actions_and_logging_loads_no_client() -> None:
@@ -81,9 +83,11 @@ def test_log_text(steps: Any, caplog: pytest.LogCaptureFixture, config: dict[str
     assert [{"level": "info", "message": text}] == context.logs
 
 
-def test_log_of_an_unknown_level(steps: Any) -> None:
-    with pytest.raises(ActionConfigError, match="'loud' is not a level"):
-        log({"message": "x", "level": "loud"}, steps.context())
+@pytest.mark.parametrize(("level", "fits"), [("INFO", True), ("warn", True), ("loud", False), (5, False)])
+def test_log_level_is_checked_by_the_schema(level: Any, fits: bool) -> None:
+    violation = ConfigSchema(LOG).violation({"message": "x", "level": level})
+
+    assert fits == (violation is None)
 
 
 @pytest.mark.parametrize(("duration", "duration_ms"), [("20ms", 20), (0.02, 20), ("0", 0), (0, 0)])
@@ -115,11 +119,18 @@ def test_delay_of_no_duration(steps: Any) -> None:
         pytest.param({"expression": "total == 25"}, id="expression"),
         pytest.param({"expression": "total == 1 && data.total == 1", "data": {"total": 1}}, id="data"),
         pytest.param({"expression": "data[0].a == total", "data": [{"a": 25}]}, id="data-that-is-a-list"),
-        pytest.param({"expression": True}, id="placeholder-that-became-true"),
+        pytest.param({"expression": "$[0].a == total", "data": [{"a": 25}]}, id="path-in-data"),
+        pytest.param({"expression": "${total} == 25 && total == 1", "data": {"total": 1}}, id="placeholder-and-data"),
+        pytest.param({"expression": "${state} == 'PAID'"}, id="placeholder-that-is-text"),
+        pytest.param({"expression": "'{{state}} {{total}}' == 'PAID 25'"}, id="placeholders-in-text"),
+        pytest.param({"expression": "${yes}"}, id="placeholder-that-is-true"),
+        pytest.param({"expression": True}, id="boolean"),
+        pytest.param({"expression": "result == 'mine'"}, id="variable-called-result"),
     ],
 )
 def test_assert_passes(steps: Any, scope: Any, config: dict[str, Any]) -> None:
-    scope.define_env("total", 25, "env")
+    for name, value in {"total": 25, "state": "PAID", "yes": True, "result": "mine"}.items():
+        scope.define_env(name, value, "env")
 
     assert {"passed": True} == assert_(config, steps.context())
 
@@ -136,12 +147,21 @@ def test_assert_passes(steps: Any, scope: Any, config: dict[str, Any]) -> None:
             "2 of 3 assertions failed:\n  total < 5 is false: total is 25\n  more: total > 30 is false: total is 25",
             id="several",
         ),
-        pytest.param({"expression": False}, "config.expression is false", id="placeholder-that-became-false"),
+        pytest.param({"expression": "${no}"}, "${no} is false: ${no} is false", id="placeholder-that-is-false"),
+        pytest.param({"expression": False}, "false is false", id="boolean"),
+        pytest.param({"assertions": ["'${n}' == 'bob'"]}, "'${n}' == 'bob' is false: '${n}' is \"x' ==", id="no-code"),
+        pytest.param(
+            {"assertions": [{"expression": "total > ${total}", "message": "cart of ${n}"}]},
+            "cart of x' == 'x' || 'a: total > ${total} is false: ",
+            id="placeholder-in-message",
+        ),
+        pytest.param({"expression": "false", "message": "${n}"}, "${n}: ", id="message-is-filled-in-once"),
         pytest.param({"expression": "data.x == 1", "data": {}}, "data.x == 1: ", id="missing-path"),
     ],
 )
 def test_assert_fails(steps: Any, scope: Any, config: dict[str, Any], message: str) -> None:
-    scope.define_env("total", 25, "env")
+    for name, value in {"total": 25, "no": False, "n": "x' == 'x' || 'a"}.items():
+        scope.define_env(name, value, "env")
     with pytest.raises(StepAssertionError) as caught:
         assert_(config, steps.context())
 
@@ -154,9 +174,27 @@ def test_assert_must_give_a_boolean(steps: Any, scope: Any) -> None:
         assert_({"expression": "total"}, steps.context())
 
 
-def test_undefined_name_in_an_assert(steps: Any) -> None:
-    with pytest.raises(StepAssertionError, match="bob is not defined"):
-        assert_({"expression": "bob == 'bob'"}, steps.context())
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"expression": "bob == 'bob'"}, id="bare"),
+        pytest.param({"expression": "${bob} == 'bob'", "data": {"bob": "bob"}}, id="placeholder"),
+        pytest.param({"expression": "result == bob", "data": {"result": 1}}, id="with-data"),
+        pytest.param({"assertions": [{"expression": "true", "message": "${bob}"}]}, id="message"),
+    ],
+)
+def test_undefined_name_in_an_assert(steps: Any, config: dict[str, Any]) -> None:
+    with pytest.raises(UndefinedNameError, match="^bob is not defined$") as caught:
+        assert_(config, steps.context())
+
+    assert "${" not in (caught.value.hint or "")
+
+
+def test_assert_knows_step_ids_with_hyphens(steps: Any) -> None:
+    steps.scope = Scope(builtins=BuiltinValues({}), environ={}, step_ids=["sign-in"])
+    steps.scope.complete_step("sign-in", {"status": 200}, {}, 1)
+
+    assert {"passed": True} == assert_({"assertions": ["sign-in.status == ${sign-in.status}"]}, steps.context())
 
 
 @pytest.mark.parametrize(
@@ -173,37 +211,29 @@ def test_assert_of_a_bad_config(steps: Any, config: dict[str, Any], message: str
         assert_(config, steps.context())
 
 
-@pytest.mark.parametrize("config", [{"expression": "a =="}, {"assertions": ["1 == 1", {"expression": "a =="}]}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"expression": "a =="}, id="expression"),
+        pytest.param({"assertions": ["1 == 1", {"expression": "a =="}]}, id="assertions"),
+        pytest.param({"expression": "${a} =="}, id="placeholder"),
+        pytest.param({"assertions": ["sign-in.status =="]}, id="hyphen"),
+        pytest.param({"assertions": [{"expression": "true", "message": "${a b"}]}, id="message"),
+    ],
+)
 def test_bad_expression_is_found_before_the_run(config: dict[str, Any]) -> None:
     with pytest.raises(ActionConfigError):
         check_assert_config(config)
 
 
 @pytest.mark.parametrize(
-    "config", [{"expression": "${a} =="}, {"assertions": ["{{a}} ==", 5]}, {"assertions": "${list}"}, {}]
+    "config",
+    [
+        pytest.param({"expression": "${a} == '{{b}}'"}, id="placeholders"),
+        pytest.param({"expression": "sign-in.status == 200"}, id="step-id-that-holds-a-word-of-the-language"),
+        pytest.param({"assertions": "${list}"}, id="left-to-the-schema"),
+        pytest.param({}, id="nothing"),
+    ],
 )
-def test_placeholders_are_not_checked_before_the_run(config: Any) -> None:
+def test_expression_that_is_right_as_far_as_can_be_known_before_the_run(config: Any) -> None:
     check_assert_config(config)
-
-
-def test_missing_library_names_the_install() -> None:
-    with pytest.raises(MissingDependencyError, match="needs the library no_such_library") as caught:
-        require("no_such_library.part", extra="otel")
-
-    assert "pip install 'pytest-testmesh[otel]'" == caught.value.hint
-    assert "pip install 'some-lib'" == _hint(package="some-lib")
-
-
-def _hint(**needed: str) -> str | None:
-    with pytest.raises(MissingDependencyError) as caught:
-        require("no_such_library", **needed)
-    return caught.value.hint
-
-
-def test_library_that_fails_inside_is_not_called_missing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "broken_library.py").write_text("import no_such_dependency")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "broken_library", raising=False)
-
-    with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
-        require("broken_library", extra="otel")

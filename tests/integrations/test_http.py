@@ -252,6 +252,8 @@ def test_response_size_is_bounded(steps: Any, server: Any, path: str) -> None:
         pytest.param({"url": "http://h:99999/"}, "is not valid", id="port-too-high"),
         pytest.param({"url": "http:///x"}, "has no host", id="no-host"),
         pytest.param({"url": ""}, "has no scheme", id="empty"),
+        pytest.param({"url": f"http://{'a' * 300}/"}, '^url: "a{77}\\.\\.\\." is no host name$', id="host-too-long"),
+        pytest.param({"url": "http://a..b/"}, '^url: "a..b" is no host name$', id="host-with-empty-part"),
         pytest.param({"method": "G T"}, "'G T' is no HTTP method", id="method"),
         pytest.param({"headers": {"X": "a\nb"}}, "holds a line break", id="header-value"),
         pytest.param({"auth": {"type": "bearer", "token": "t\n"}}, "Authorization holds a line break", id="token"),
@@ -369,6 +371,54 @@ def test_exchange_describes_files(steps: Any, server: Any) -> None:
     steps.http(server.url("/echo"), "POST", files={"f": {"content": "abc", "filename": "a.txt"}})
 
     assert steps.exchange.sent().endswith("multipart form: f=a.txt (text/plain, 3 bytes)")
+
+
+@pytest.mark.parametrize(
+    ("auth", "secrets"),
+    [
+        pytest.param({"type": "basic", "username": "user", "password": "pass"}, ["pass"], id="basic"),
+        pytest.param({"type": "bearer", "token": "t0"}, ["t0"], id="bearer"),
+        pytest.param({"type": "api_key", "key": "k1", "name": "X-Auth"}, ["k1"], id="api-key-in-header"),
+        pytest.param({"type": "api_key", "key": "k1", "name": "k", "location": "query"}, ["k1"], id="api-key-in-query"),
+    ],
+)
+def test_credentials_are_told_to_the_report(steps: Any, server: Any, auth: dict[str, str], secrets: list[str]) -> None:
+    for _ in range(2):
+        steps.http(server.url("/echo"), auth=auth)
+
+    assert secrets == steps.secrets
+
+
+def test_oauth2_secrets_are_told_to_the_report(steps: Any, server: Any) -> None:
+    steps.http(server.url("/echo"), auth=oauth2(server))
+    assert ["s", "t1"] == steps.secrets
+
+
+def test_oauth2_secret_is_told_to_the_report_even_without_a_token(steps: Any, server: Any) -> None:
+    with pytest.raises(TargetError):
+        steps.http(server.url("/echo"), auth=oauth2(server, token_url=server.url("/status/500")))
+
+    assert ["s"] == steps.secrets
+
+
+def test_password_of_the_url_is_told_to_the_report(steps: Any, server: Any) -> None:
+    steps.http(f"http://u:p%40ss@127.0.0.1:{server.server_port}/echo")
+
+    assert ["p@ss"] == steps.secrets
+
+
+@pytest.mark.parametrize(
+    "more", [pytest.param({"form": {"a": 1}}, id="form"), pytest.param({"files": {"a": "b.txt"}}, id="files")]
+)
+def test_two_bodies_are_found_before_the_run(more: dict[str, Any]) -> None:
+    registry = ActionRegistry()
+    register_builtins(registry)
+    check = registry.find("http_request").check
+
+    assert check is not None
+    check({"url": "http://h/", **more})
+    with pytest.raises(ActionConfigError, match="either `body` or `form` and `files`"):
+        check({"url": "http://h/", "body": "x", **more})
 
 
 def test_every_property_has_a_description() -> None:

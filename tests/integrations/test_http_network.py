@@ -128,6 +128,15 @@ def test_cookie_of_a_redirect_is_sent_with_the_next_request(steps: Any, server: 
     assert "session=s1" == server.received[-1].headers["cookie"]
 
 
+def test_cookie_that_a_redirect_replaces_is_sent_with_its_new_value(steps: Any, server: Any) -> None:
+    steps.http(server.url("/set-cookie?session=s0&theme=dark"))
+    steps.http(server.url("/login"), "POST", cookies={"mine": "1"})
+
+    assert "session=s0; theme=dark; mine=1" == server.received[-2].headers["cookie"]
+    assert "session=s1; theme=dark; mine=1" == server.received[-1].headers["cookie"]
+    assert "\nCookie: session=s0; theme=dark; mine=1" in steps.exchange.sent(verbose=True)
+
+
 def test_step_cookies_win_and_are_not_kept(steps: Any, server: Any) -> None:
     steps.http(server.url("/set-cookie?a=1&b=2"))
     steps.http(server.url("/echo"), cookies={"b": "mine", "c": 3})
@@ -348,6 +357,7 @@ def test_netrc(steps: Any, server: Any, tmp_path: Path, monkeypatch: pytest.Monk
     steps.http(server.url("/echo"))
 
     assert f"Basic {b64encode(b'u:p').decode()}" == server.received[-1].headers["authorization"]
+    assert ["p"] == steps.secrets
 
 
 def test_netrc_of_the_host_that_a_redirect_leads_to(

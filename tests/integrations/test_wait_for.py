@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError
-from pytest_testmesh.integrations.wait_for import wait_for
+from pytest_testmesh.integrations.wait_for import SCHEMA, wait_for
 from pytest_testmesh.polling import Deadline
+from pytest_testmesh.schemas import ConfigSchema
 
 
 def test_http_that_is_ready(steps: Any, server: Any) -> None:
@@ -143,8 +144,28 @@ def test_tcp_address_as_url(steps: Any, server: Any) -> None:
         pytest.param({"url": "http://h/", "json_value": 1}, "json_value without json_path", id="value-without-path"),
         pytest.param({"url": "http://h/", "json_path": "$["}, "config.json_path: ", id="path"),
         pytest.param({"port": 80, "timeout": "soon"}, "'soon' is not a duration", id="timeout"),
+        pytest.param({"port": 80, "host": "a" * 300}, r'^config\.host: "a{77}\.\.\." is no host name$', id="host"),
+        pytest.param({"port": 80, "host": ""}, "is no host name", id="empty-host"),
+        pytest.param({"type": "tcp", "url": f"tcp://{'a' * 64}:1"}, r"^config\.url: .* is no host name$", id="tcp-host"),
+        pytest.param({"type": "tcp", "url": "h:65536"}, "names no host and port", id="tcp-port"),
+        pytest.param({"url": f"http://{'a' * 300}/"}, "is no host name", id="http-host"),
     ],
 )
 def test_bad_config_is_told_at_once(steps: Any, config: dict[str, Any], message: str) -> None:
     with pytest.raises(ActionConfigError, match=message):
         wait_for(config, steps.context())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        pytest.param({"port": 0}, "config.port: 0 is less than the minimum of 1", id="port-0"),
+        pytest.param({"port": 65536}, "config.port: 65536 is greater than the maximum of 65535", id="port-too-high"),
+        pytest.param({"max_attempts": 0}, "config.max_attempts: 0 is less than the minimum of 1", id="max-attempts"),
+        pytest.param({"port": 65535, "max_attempts": 1}, None, id="limits"),
+    ],
+)
+def test_schema_bounds_numbers(config: dict[str, Any], message: str | None) -> None:
+    violation = ConfigSchema(SCHEMA).violation(config)
+
+    assert message == (violation and violation.message)

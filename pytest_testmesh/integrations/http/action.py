@@ -12,7 +12,7 @@ from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations.http.auth import Tokens, authorize
 from pytest_testmesh.integrations.http.client import HttpClient, Response, Route
 from pytest_testmesh.integrations.http.cookies import Cookies
-from pytest_testmesh.integrations.http.environment import Proxies
+from pytest_testmesh.integrations.http.environment import Login, Proxies
 from pytest_testmesh.integrations.http.request import Request, basic, build_request
 from pytest_testmesh.integrations.http.response import Headers, decode_body
 from pytest_testmesh.integrations.http.target import Target
@@ -62,10 +62,10 @@ class _Conversation:
     def result(self) -> dict[str, Any]:
         """Send, follow, and shape the result."""
         request = self._authorized(build_request(self._config, self._context.flow_dir))
-        request = self._with_cookies(request)
-        self._context.exchange.sent = Sent(request)
+        sent = self._with_cookies(request)
+        self._context.exchange.sent = Sent(sent)
         started = time.perf_counter()
-        response = self._send(request)
+        response = self._send(sent)
         follow, limit = self._config.get("follow_redirects", True), self._config.get("max_redirects", 10)
         while follow and response.status in _REDIRECTS and "location" in response.headers:
             if len(self._hops) >= limit:
@@ -95,11 +95,11 @@ class _Conversation:
     def _authorized(self, request: Request) -> Request:
         auth = self._config.get("auth")
         if auth is not None:
-            return authorize(request, auth, self._tokens, self._fetch_token)
+            return authorize(request, auth, self._tokens, self._fetch_token, self._hide)
         if request.has_header("authorization"):
             return request
         if request.target.credentials is not None:
-            return request.with_header("Authorization", basic(*request.target.credentials))
+            return self._with_login(request, request.target.credentials)
         return self._with_netrc(request)
 
     def _tokens(self) -> Tokens:
@@ -107,7 +107,15 @@ class _Conversation:
 
     def _with_netrc(self, request: Request) -> Request:
         login = self._client.netrc.login(request.target.host)
-        return request if login is None else request.with_header("Authorization", basic(*login))
+        return request if login is None else self._with_login(request, login)
+
+    def _with_login(self, request: Request, login: Login) -> Request:
+        self._hide(login[1])
+        return request.with_header("Authorization", basic(*login))
+
+    def _hide(self, secret: str) -> None:
+        if secret not in self._context.secrets:
+            self._context.secrets.append(secret)
 
     def _fetch_token(self, request: Request) -> Response:
         self._context.exchange.sent = Sent(request)

@@ -21,9 +21,11 @@ _NEEDED = {
     "api_key": ("key",),
     "oauth2": ("token_url", "client_id", "client_secret"),
 }
+_SECRETS = {"basic": "password", "bearer": "token", "api_key": "key", "oauth2": "client_secret"}
 _EXPIRY_MARGIN_S = 10.0
 
 Send = Callable[[Request], Response]
+Hide = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ class Tokens:
         self._tokens.pop(json.dumps(auth, sort_keys=True), None)
 
 
-def authorize(request: Request, auth: Mapping[str, Any], tokens: Callable[[], Tokens], send: Send) -> Request:
-    """Return *request* with the credentials that *auth* describes.
+def authorize(
+    request: Request, auth: Mapping[str, Any], tokens: Callable[[], Tokens], send: Send, hide: Hide
+) -> Request:
+    """Return *request* with the credentials that *auth* describes; *hide* is told each that reports must mask.
 
     Raises:
         ActionConfigError: Something is missing, or there is an ``Authorization`` header already.
@@ -68,6 +72,7 @@ def authorize(request: Request, auth: Mapping[str, Any], tokens: Callable[[], To
             f"config.auth of type {kind} lacks {' and '.join(missing)}",
             hint=f"it needs {', '.join(_NEEDED[kind])}",
         )
+    hide(auth[_SECRETS[kind]])
     if kind == "api_key":
         return _with_api_key(request, auth)
     if request.has_header("authorization"):
@@ -77,6 +82,7 @@ def authorize(request: Request, auth: Mapping[str, Any], tokens: Callable[[], To
     if kind == "basic":
         return request.with_header("Authorization", basic(auth["username"], auth["password"]))
     token = auth["token"] if kind == "bearer" else tokens().get(auth, send)
+    hide(token)
     return request.with_header("Authorization", f"Bearer {token}")
 
 

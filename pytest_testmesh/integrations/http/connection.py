@@ -156,8 +156,6 @@ def _looked_up(host: str, port: int, timeout_s: float) -> list[Any]:
             found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except OSError as exc:
             found.append(exc)
-        except UnicodeError:
-            found.append(socket.gaierror(socket.EAI_NONAME, "a label of the name is empty or too long"))
 
     thread = threading.Thread(target=look_up, name=f"look up {host}", daemon=True)
     thread.start()

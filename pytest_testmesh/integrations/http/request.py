@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from urllib3.util import make_headers
 
 from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.integrations.http import check_request_config
 from pytest_testmesh.integrations.http.environment import resolved
 from pytest_testmesh.integrations.http.target import Target, parse_target, text_of, with_params
 from pytest_testmesh.model import EMPTY
@@ -145,9 +146,8 @@ Body = tuple["bytes | None", "str | None", "str | None"]
 
 
 def _body(config: Mapping[str, Any], folder: Path) -> Body:
+    check_request_config(config)
     body, form, files = config.get("body"), config.get("form"), config.get("files")
-    if body is not None and (form or files):
-        raise ActionConfigError("a request has either `body` or `form` and `files`", hint="remove one of them")
     if files:
         return _multipart(form or {}, files, folder)
     if form is not None:

@@ -13,6 +13,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.integrations._hosts import check_host
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
@@ -99,10 +100,12 @@ def _parsed(url: str) -> Target:
         ) from exc
     if not parsed.host:
         raise ActionConfigError(f'url "{url}" has no host', hint="is a variable in it empty?")
+    host = parsed.host.strip("[]")
+    check_host(host, "url")
     scheme = parsed.scheme or ""
     return Target(
         scheme,
-        parsed.host.strip("[]"),
+        host,
         parsed.port or _DEFAULT_PORTS[scheme],
         parsed.request_uri,
         parsed._replace(fragment=None, path=parsed.path or "/").url,
