@@ -82,9 +82,8 @@ class AttemptRunner:
                 config = template.fill(self._scope)
         if template.lone and action.schema is not None:
             config = _converted(config, template.lone, action)
-        for key in action.expressions:
-            if key in template.value:
-                config = {**config, key: template.value[key]}
+        if action.expressions:
+            config = {**config, **expressions_as_written(step, action)}
         check_config(step, action, config)
         # What code of somebody else's does to its config must not reach the flow, which runs again.
         return config if action.trusted else json_copy(config, "config")  # type: ignore[no-any-return]
@@ -125,6 +124,14 @@ class located:
         if self._step is not None and path:
             self._location = self._step.config_lines.at(path)
         error.location = self._location  # type: ignore[attr-defined]
+
+
+def expressions_as_written(step: Step, action: Action) -> dict[str, Any]:
+    """Return the part of a config that the action evaluates itself."""
+    written = step.config.value
+    if not isinstance(written, Mapping):
+        return {}
+    return {key: written[key] for key in action.expressions if key in written}
 
 
 def check_config(step: Step, action: Action, config: Any) -> None:

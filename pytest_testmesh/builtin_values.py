@@ -179,6 +179,8 @@ class _FixtureObject(Namespace):
         except AttributeError:
             public = ", ".join(each for each in dir(self._value) if not each.startswith("_"))
             raise UndefinedNameError(f"{path} is not there", hint=f"{self._path} has: {public}") from None
+        except Exception as exc:  # noqa: BLE001 - a property of the user's
+            raise ExpressionError(f"{path} raised {type(exc).__name__}: {exc}") from exc
 
     def call(self, name: str, args: list[Any]) -> Any:
         raise ExpressionError(f"{self._path}.{name}(...): a fixture's methods cannot be called from a flow")
@@ -238,7 +240,11 @@ def _make_faker(config: Mapping[str, Any]) -> Any:
         raise MissingDependencyError(
             "FAKER needs the faker library", hint="pip install 'pytest-testmesh[faker]'"
         ) from None
-    made = faker.Faker(config.get("locale"))
+    locale = config.get("locale")
+    try:
+        made = faker.Faker(locale)
+    except (AttributeError, ValueError, TypeError):
+        raise ExpressionError(f"FAKER has no locale {locale}", hint="write it as in en_US or de_DE") from None
     if "seed" in config:
         made.seed_instance(config["seed"])
     return made

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from pytest_testmesh._compat import FixtureItem
-from pytest_testmesh.actions import ActionRegistry
-from pytest_testmesh.attempts import check_config, located
+from pytest_testmesh.actions import Action, ActionRegistry
+from pytest_testmesh.attempts import check_config, expressions_as_written, located
 from pytest_testmesh.errors import ActionConfigError, FlowError, FlowSchemaError, MeshError
 from pytest_testmesh.loader import load_flow
-from pytest_testmesh.model import Flow
+from pytest_testmesh.model import Flow, Step
 from pytest_testmesh.reporting import ItemReporter
 from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import Scope
 from pytest_testmesh.session import keep, registry_for, shown_path
 from pytest_testmesh.starting import make_scope, start_run
+from pytest_testmesh.units import parse_duration
 
 
 def flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | None:
@@ -261,6 +262,9 @@ def _marker(mark: Any, scope: Scope) -> pytest.MarkDecorator:
         decorator = getattr(pytest.mark, mark.name)
     except pytest.fail.Exception as exc:  # --strict-markers
         raise FlowSchemaError(f"mark {mark.name}: {exc.msg}", location=mark.location) from None
+    if mark.name == "timeout":
+        with located(mark.location):  # pytest-timeout ends the session over a text
+            return decorator(*map(parse_duration, mark.args), **mark.kwargs)  # type: ignore[no-any-return]
     if mark.condition is None:
         return decorator(*mark.args, **mark.kwargs) if mark.args or mark.kwargs else decorator  # type: ignore[no-any-return]
     with located(mark.location):
@@ -275,12 +279,20 @@ def check_constant_configs(flow: Flow, registry: ActionRegistry) -> None:
         FlowError: A config does not fit its action.
     """
     for step in flow.all_steps():
-        action = registry.known(step.action) if step.config.constant else None
+        action = registry.known(step.action)
         if action is not None:
             try:
-                check_config(step, action, step.config.value)
+                _check_before_the_run(step, action)
             except ActionConfigError as exc:
                 raise FlowSchemaError(f"step {step.id}: {exc.message}", hint=exc.hint, location=exc.location) from None
+
+
+def _check_before_the_run(step: Step, action: Action) -> None:
+    if step.config.constant:
+        check_config(step, action, step.config.value)
+    elif action.check is not None and action.expressions:
+        with located(step.location, step):
+            action.check(expressions_as_written(step, action))
 
 
 def foreign_actions(flow: Flow, registry: ActionRegistry) -> tuple[str, ...]:

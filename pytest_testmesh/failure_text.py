@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_testmesh.errors import MeshError, StepAssertionError
 from pytest_testmesh.loader import excerpt
-from pytest_testmesh.model import Location
+from pytest_testmesh.model import Flow, Location
 from pytest_testmesh.records import FailedAssertion, Failure, StepRecord
 from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import ResultNames, Scope
@@ -31,7 +31,7 @@ _LOG_LINES = 10
 _ASSERTION_LINES = 10
 _BODY_LINES = 36
 _LINE_WIDTH = 500
-_HEADLINE_WIDTH = 300
+HEADLINE_WIDTH = 300
 _MESSAGE_WIDTH = 1000
 _OWN_CODE = (str(Path(__file__).parent), "pluggy")
 _PHASE_WORDS = {"setup": "setup step", "steps": "step", "teardown": "teardown step"}
@@ -50,6 +50,13 @@ def headline(failure: Failure, masker: Masker) -> str:
     )
 
 
+def running_step(record: StepRecord, flow: Flow) -> str:
+    """Return the start of a headline for a step that something ended from outside: file, line, position, action."""
+    ids = [step.id for step in getattr(flow, record.phase)]
+    position = f" {ids.index(record.id) + 1}/{len(ids)}" if record.id in ids else ""
+    return f'{record.location}: {_PHASE_WORDS[record.phase]}{position} "{record.id}" ({record.action})'
+
+
 def flow_error_headline(error: MeshError, fallback: Location | str, masker: Masker) -> str:
     """Return the one line for an error that belongs to the file rather than to a step that ran."""
     return _headline(str(getattr(error, "location", None) or fallback), error, masker)
@@ -57,7 +64,7 @@ def flow_error_headline(error: MeshError, fallback: Location | str, masker: Mask
 
 def _headline(start: str, error: MeshError, masker: Masker) -> str:
     near = _near_match(error)
-    line = cut(masker.text(f"{start}: {one_line(error.message)}"), _HEADLINE_WIDTH)
+    line = cut(masker.text(f"{start}: {one_line(error.message)}"), HEADLINE_WIDTH)
     return f"{line}: {masker.text(near)}" if near else line
 
 
@@ -67,9 +74,7 @@ def _near_match(error: MeshError) -> str:
     return hint[: hint.find("?") + 1] if hint.startswith("did you mean") else ""
 
 
-def describe_flow_error(
-    error: MeshError, fallback: Location | str, source: bytes | None, masker: Masker
-) -> list[str]:
+def describe_flow_error(error: MeshError, fallback: Location | str, source: bytes | None, masker: Masker) -> list[str]:
     """Return the report of an error found before any step ran: headline, excerpt with a caret, hint."""
     location: Location | None = getattr(error, "location", None)
     lines = [flow_error_headline(error, fallback, masker), *_message(error, masker)]
@@ -98,9 +103,7 @@ def describe_failure(
     ]
     more = [f"  ... {len(body) - _BODY_LINES} more lines"] if len(body) > _BODY_LINES else []
     secondary = [f"  error step too: {headline(each, masker)}" for each in failure.secondary]
-    return _finished(
-        [headline(failure, masker), *body[:_BODY_LINES], *more, *_hint(failure.error), *secondary], masker
-    )
+    return _finished([headline(failure, masker), *body[:_BODY_LINES], *more, *_hint(failure.error), *secondary], masker)
 
 
 def _finished(lines: list[str], masker: Masker) -> list[str]:
@@ -112,7 +115,7 @@ def _finished(lines: list[str], masker: Masker) -> list[str]:
 def _message(error: MeshError, masker: Masker) -> Iterator[str]:
     """Give the first line's message again, longer, where it is much longer than that line."""
     message = one_line(error.message)
-    if len(message) > _HEADLINE_WIDTH:
+    if len(message) > HEADLINE_WIDTH:
         yield from textwrap.wrap(
             cut(masker.text(message), _MESSAGE_WIDTH),
             120,
@@ -259,7 +262,7 @@ def seen(failed: FailedAssertion, names: ResultNames, masker: Masker) -> str:
     """Return the values of a failed assertion's parts on one line: ``25 == 30``."""
     if failed.error is not None:
         hint = f" ({failed.error.hint})" if failed.error.hint else ""
-        return cut(masker.text(one_line(failed.error.message) + hint), _HEADLINE_WIDTH)
+        return cut(masker.text(one_line(failed.error.message) + hint), HEADLINE_WIDTH)
     if failed.group == "assert_none":
         return "true, listed under assert_none"
     expression = failed.assertion.expression

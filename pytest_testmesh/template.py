@@ -51,26 +51,20 @@ class Template:
 
 
 class _Text:
-    """One string with placeholders; compiled when it is first filled in."""
+    """One string with placeholders; compiled when it is first filled in.
 
-    __slots__ = ("_parsed", "_run", "_text", "lone")
+    *literal* is the text, escapes undone, if it holds no placeholder after all.
+    """
+
+    __slots__ = ("_parts", "_run", "_text", "literal", "lone", "names")
 
     def __init__(self, text: str, parsed: ParsedTemplate) -> None:
         self._text = text
-        self._parsed = parsed
+        self._parts = parts = parsed.parts
         self._run: Run | None = None
-        parts = parsed.parts
+        self.names = parsed.names
         self.lone = len(parts) == 1 and isinstance(parts[0], Placeholder)
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self._parsed.names
-
-    @property
-    def literal(self) -> str | None:
-        """The text, escapes undone, if it holds no placeholder."""
-        parts = self._parsed.parts
-        return "".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else None
+        self.literal = "".join(map(str, parts)) if all(isinstance(part, str) for part in parts) else None
 
     def fill(self, names: Names) -> Any:
         run = self._run
@@ -83,7 +77,7 @@ class _Text:
 
     def _compile(self) -> Run:
         compiler = Compiler(self._text, inside_placeholder=True)
-        parts = self._parsed.parts
+        parts = self._parts
         if not self.lone:
             return compiler.rendered(parts)
         assert isinstance(parts[0], Placeholder)
@@ -91,7 +85,8 @@ class _Text:
         return lambda names, item: to_json(content(names, item))
 
 
-@lru_cache(maxsize=4096)
+# As in expression.py: the garbage collector walks all that is kept.
+@lru_cache(maxsize=512)
 def _parse(text: str, ids: frozenset[str]) -> _Text:
     return _Text(text, parse_template(text, ids))
 
@@ -125,7 +120,7 @@ class _Builder:
         if kind in _SCALARS:
             return None, value
         if isinstance(value, str):
-            return self._text(value, path)
+            return self._text(value, path) if "${" in value or "{{" in value else (None, value)
         if kind is dict or isinstance(value, (list, Mapping)):
             if len(path) >= _MAX_DEPTH:
                 raise ExpressionSyntaxError(f"values nested more than {_MAX_DEPTH} levels deep", path=path)
@@ -133,24 +128,24 @@ class _Builder:
         return None, value
 
     def _text(self, text: str, path: Path) -> tuple[Fill | None, Any]:
-        if "${" not in text and "{{" not in text:
-            return None, text
         try:
             parsed = _parse(text, self._ids)
         except ExpressionSyntaxError as exc:
             raise ExpressionSyntaxError(exc.message, offset=exc.offset, path=path, hint=exc.hint) from None
-        literal = parsed.literal
-        if literal is not None:
-            return None, literal
+        if parsed.literal is not None:
+            return None, parsed.literal
         self.names |= parsed.names
         if parsed.lone:
             self.lone.add(path)
         return parsed.fill, text
 
     def _mapping(self, value: Mapping[Any, Any], path: Path) -> tuple[Fill | None, Any]:
-        built = {key: self.build(each, (*path, key)) for key, each in value.items()}
-        constant = {key: each for key, (_, each) in built.items()}
-        fills = [(key, fill) for key, (fill, _) in built.items() if fill is not None]
+        constant: dict[Any, Any] = {}
+        fills: list[tuple[Any, Fill]] = []
+        for key, each in value.items():
+            fill, constant[key] = self.build(each, (*path, key))
+            if fill is not None:
+                fills.append((key, fill))
         if not fills:
             escaped = any(constant[key] is not each for key, each in value.items())
             return None, constant if escaped else value

@@ -20,6 +20,7 @@ LAYERS = """
     running
     collection terminal
     reporting starting
+    traceback_text
     failure_text session _compat
     runner
     attempts

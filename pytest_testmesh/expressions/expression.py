@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_testmesh.errors import ExpressionError, MeshError
 from pytest_testmesh.expressions.evaluation import Compiler, Run
@@ -32,15 +31,14 @@ from pytest_testmesh.values import Missing, describe, shorten, to_json, write_js
 _MAX_SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(NamedTuple):
     """A sub-expression of a false assertion: its text, where it stands, and its value or why it has none."""
 
     text: str
-    value: Any = None
-    error: str | None = None
     offset: int
     length: int
+    value: Any = None
+    error: str | None = None
 
     def shown(self) -> str:
         """Write the value, or the error, for a report."""
@@ -49,8 +47,7 @@ class Part:
         return shorten(write_json(self.value), _MAX_SHOWN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The two sides of an expression that is a comparison; *operator* as in ``==``, ``not in``, ``startsWith``."""
 
     operator: str
@@ -215,7 +212,8 @@ def _reads_element(node: Node) -> bool:
     return isinstance(node, Element) or any(map(_reads_element, children(node)))
 
 
-@lru_cache(maxsize=4096)
+# As many texts as a few dozen flows have; the garbage collector walks all that is kept, again and again.
+@lru_cache(maxsize=512)
 def compile_expression(text: str, ids: frozenset[str] = frozenset()) -> Expression:
     """Parse *text*; equal texts give the same object. *ids* are the step ids with ``-`` that are one name each.
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_testmesh.expressions import arrays, scalars
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """A function or method.
 
     *run* takes the `Site` and the arguments, a method's receiver first. *max_args* None means any number. With

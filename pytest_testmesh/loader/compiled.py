@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_testmesh.errors import ExpressionSyntaxError, FlowSchemaError
 from pytest_testmesh.expressions import compile_expression
@@ -174,8 +173,7 @@ def _place_in_literal(source: Source, node: Node, offset: int) -> Location:
     return Location(source.path, index + 1, indent + len(before) - before.rfind("\n"))
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigPlaces:
+class ConfigPlaces(NamedTuple):
     """Finds where a part of a step's ``config`` stands: reads the file's text again when a report asks."""
 
     source: Source

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_testmesh.errors import FlowSchemaError
@@ -66,13 +65,15 @@ def _printable(line: str) -> str:
     return "".join(char if char.isprintable() else " " if char == "\t" else "\ufffd" for char in line)
 
 
-@dataclass(frozen=True, slots=True)
 class Source:
     """One file while it is read; *ids* are the step ids in it that hold ``-``: expressions must know them."""
 
-    path: str
-    data: bytes = field(repr=False)
-    ids: frozenset[str] = frozenset()
+    __slots__ = ("data", "ids", "path")
+
+    def __init__(self, path: str, data: bytes, ids: frozenset[str] = frozenset()) -> None:
+        self.path = path
+        self.data = data
+        self.ids = ids
 
     def location(self, node: Node) -> Location:
         """Where *node* starts."""

@@ -16,7 +16,8 @@ Pair = tuple[Node, Node]
 Entries = dict[str, Pair]
 
 # Plain text that starts otherwise is text: the one test that nearly every scalar needs.
-_NOT_TEXT_START = frozenset("0123456789+-.~nNtTfF")
+_WORD_START = frozenset("~nNtTfF")
+_NOT_TEXT_START = frozenset(("", *"0123456789+-.", *_WORD_START))
 _WORDS: dict[str, bool | None] = {
     "": None,
     "~": None,
@@ -42,7 +43,7 @@ def read_value(source: Source, node: Node) -> Any:
     if node.tag:
         raise refused_tag(source, node)
     if value.__class__ is str:
-        if node.style or (value and value[0] not in _NOT_TEXT_START):
+        if node.style or value[:1] not in _NOT_TEXT_START:
             return value
         return _resolve(source, node, value)
     if node.id == "sequence":
@@ -67,7 +68,9 @@ def read_entries(source: Source, node: Node, known: Collection[str] | None = Non
     for pair in node.value:
         key = pair[0]
         name = key.value
-        if key.tag or name.__class__ is not str or (not key.style and _not_text(source, key)):
+        if name.__class__ is not str or key.tag:
+            raise _refused_key(source, key)
+        if name[:1] in _NOT_TEXT_START and not key.style and _resolve(source, key, name).__class__ is not str:
             raise _refused_key(source, key)
         if name in entries:
             raise _duplicate(source, key, entries[name][0])
@@ -91,15 +94,12 @@ def _merge(source: Source, value: Node, entries: Entries, known: Collection[str]
             entries.setdefault(name, pair)
 
 
-def _not_text(source: Source, key: Node) -> bool:
-    value = key.value
-    return (not value or value[0] in _NOT_TEXT_START) and _resolve(source, key, value).__class__ is not str
-
-
 def _resolve(source: Source, node: Node, text: str) -> Any:
     """Give plain text that may be null, a boolean or a number its value."""
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] in _WORD_START:
+        return text
     if _INTEGER.fullmatch(text):
         if len(text) > _LONGEST_INTEGER:
             raise source.error(node, f"a number of {len(text)} digits is too long", "put it in quotes")

@@ -184,10 +184,25 @@ def test_assert_must_give_a_boolean(steps: Any, scope: Any) -> None:
     ],
 )
 def test_undefined_name_in_an_assert(steps: Any, config: dict[str, Any]) -> None:
-    with pytest.raises(UndefinedNameError, match="^bob is not defined$") as caught:
+    with pytest.raises(UndefinedNameError, match=r"^bob is not defined$") as caught:
         assert_(config, steps.context())
 
     assert "${" not in (caught.value.hint or "")
+
+
+def test_value_of_a_placeholder_is_no_piece_of_the_expression(pytester: pytest.Pytester) -> None:
+    (pytester.path / "injected.testmesh.yaml").write_text("""
+flow:
+  name: injected
+  env: {n: "x' == 'x' || 'a", state: PAID}
+  steps:
+    - {action: assert, config: {expression: "${state} == 'PAID'"}}
+    - {action: assert, config: {assertions: ["'${n}' == 'bob'"]}}
+""")
+    result = pytester.runpytest_inprocess("-p", "no:randomly")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*step 2/2*'${n}' == 'bob' is false: *"])
 
 
 def test_assert_knows_step_ids_with_hyphens(steps: Any) -> None:

@@ -250,6 +250,7 @@ def test_response_size_is_bounded(steps: Any, server: Any, path: str) -> None:
         pytest.param({"url": " http://h"}, "holds white space", id="leading-blank"),
         pytest.param({"url": "http://h:port/"}, "is not valid", id="bad-port"),
         pytest.param({"url": "http://h:99999/"}, "is not valid", id="port-too-high"),
+        pytest.param({"url": "http://h:0/"}, "is not valid", id="port-0"),
         pytest.param({"url": "http:///x"}, "has no host", id="no-host"),
         pytest.param({"url": ""}, "has no scheme", id="empty"),
         pytest.param({"url": f"http://{'a' * 300}/"}, '^url: "a{77}\\.\\.\\." is no host name$', id="host-too-long"),

@@ -146,7 +146,9 @@ def test_tcp_address_as_url(steps: Any, server: Any) -> None:
         pytest.param({"port": 80, "timeout": "soon"}, "'soon' is not a duration", id="timeout"),
         pytest.param({"port": 80, "host": "a" * 300}, r'^config\.host: "a{77}\.\.\." is no host name$', id="host"),
         pytest.param({"port": 80, "host": ""}, "is no host name", id="empty-host"),
-        pytest.param({"type": "tcp", "url": f"tcp://{'a' * 64}:1"}, r"^config\.url: .* is no host name$", id="tcp-host"),
+        pytest.param(
+            {"type": "tcp", "url": f"tcp://{'a' * 64}:1"}, r"^config\.url: .* is no host name$", id="tcp-host"
+        ),
         pytest.param({"type": "tcp", "url": "h:65536"}, "names no host and port", id="tcp-port"),
         pytest.param({"url": f"http://{'a' * 300}/"}, "is no host name", id="http-host"),
     ],

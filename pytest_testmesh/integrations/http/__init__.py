@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
-from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations.http.checks import check_request_config
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import ActionContext, ActionRegistry
@@ -139,13 +139,3 @@ def http_request(config: Mapping[str, Any], context: ActionContext) -> Mapping[s
     from pytest_testmesh.integrations.http.action import run
 
     return run(config, context)
-
-
-def check_request_config(config: Mapping[str, Any]) -> None:
-    """Refuse a config that describes two bodies.
-
-    Raises:
-        ActionConfigError: ``body`` is given together with ``form`` or ``files``.
-    """
-    if config.get("body") is not None and (config.get("form") or config.get("files")):
-        raise ActionConfigError("a request has either `body` or `form` and `files`", hint="remove one of them")

@@ -95,9 +95,9 @@ def _parsed(url: str) -> Target:
     try:
         parsed = parse_url(url)
     except LocationParseError as exc:
-        raise ActionConfigError(
-            f'url "{url}" is not valid', hint="write http://host:port/path; a port is a number up to 65535"
-        ) from exc
+        raise _not_valid(url) from exc
+    if parsed.port == 0:
+        raise _not_valid(url)
     if not parsed.host:
         raise ActionConfigError(f'url "{url}" has no host', hint="is a variable in it empty?")
     host = parsed.host.strip("[]")
@@ -110,6 +110,12 @@ def _parsed(url: str) -> Target:
         parsed.request_uri,
         parsed._replace(fragment=None, path=parsed.path or "/").url,
         parsed.auth,
+    )
+
+
+def _not_valid(url: str) -> ActionConfigError:
+    return ActionConfigError(
+        f'url "{url}" is not valid', hint="write http://host:port/path; a port is a number from 1 to 65535"
     )
 
 
