@@ -167,6 +167,7 @@ class _FixtureObject(Namespace):
     def __init__(self, path: str, value: object) -> None:
         self._path = path
         self._value = value
+        self.description = f"{path}, of type {type(value).__name__},"
 
     def member(self, name: str) -> Any:
         path = f"{self._path}.{name}"
@@ -179,14 +180,11 @@ class _FixtureObject(Namespace):
         except AttributeError:
             public = ", ".join(each for each in dir(self._value) if not each.startswith("_"))
             raise UndefinedNameError(f"{path} is not there", hint=f"{self._path} has: {public}") from None
-        except Exception as exc:  # noqa: BLE001 - a property of the user's
+        except Exception as exc:  # a property of the user's may raise anything
             raise ExpressionError(f"{path} raised {type(exc).__name__}: {exc}") from exc
 
     def call(self, name: str, args: list[Any]) -> Any:
         raise ExpressionError(f"{self._path}.{name}(...): a fixture's methods cannot be called from a flow")
-
-    def __repr__(self) -> str:
-        return f"{self._path}, an object of type {type(self._value).__name__}"
 
 
 def _fixture_value(path: str, value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pytest_testmesh._compat import FixtureItem
 from pytest_testmesh.actions import Action, ActionRegistry
 from pytest_testmesh.attempts import check_config, expressions_as_written, located
 from pytest_testmesh.errors import ActionConfigError, FlowError, FlowSchemaError, MeshError
-from pytest_testmesh.loader import load_flow
+from pytest_testmesh.loader import claims_to_be_flow, load_flow
 from pytest_testmesh.model import Flow, Step
 from pytest_testmesh.reporting import ItemReporter
 from pytest_testmesh.runner import FlowRun
@@ -25,11 +26,14 @@ from pytest_testmesh.units import parse_duration
 
 
 def flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | None:
-    """Return the node of a flow file, or None when its YAML turns out to be another tool's."""
-    loaded = _load(data, shown_path(path, parent.config))
-    if loaded is None:
+    """Return the node of a flow file, or None when its YAML turns out to be another tool's.
+
+    A file that is surely meant as a flow is read when its node is collected: pytest makes the nodes of a folder all
+    at once, and compiled flows that wait in memory cost the garbage collector more than anything else here.
+    """
+    if not claims_to_be_flow(data) and _load(data, shown_path(path, parent.config)) is None:
         return None
-    node: FlowFile = FlowFile.from_parent(parent, path=path, loaded=loaded)
+    node: FlowFile = FlowFile.from_parent(parent, path=path, data=data)
     return node
 
 
@@ -49,14 +53,13 @@ class FlowFile(pytest.Module):
 
     obj = None
 
-    def __init__(self, *, loaded: Flow | FlowError, **kwargs: Any) -> None:
+    def __init__(self, *, data: bytes, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._loaded: Flow | FlowError | None = loaded
+        self._data: bytes | None = data
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        loaded, self._loaded = self._loaded, None
-        if loaded is None:
-            loaded = _load(self.path.read_bytes(), shown_path(self.path, self.config))
+        data, self._data = self._data, None
+        loaded = _load(self.path.read_bytes() if data is None else data, shown_path(self.path, self.config))
         if isinstance(loaded, Flow):
             try:
                 yield self._item(loaded)
@@ -71,7 +74,6 @@ class FlowFile(pytest.Module):
         # (pytest #15045).
         nodeid = f"{self.nodeid}::{flow.name}"
         item: FlowItem = FlowItem.from_parent(self, name=flow.name, nodeid=nodeid, flow=flow)
-        check_constant_configs(flow, registry_for(item))
         return item
 
     def _broken(self, error: MeshError) -> BrokenFlowItem:
@@ -92,7 +94,9 @@ class FlowItem(FixtureItem):
         super().__init__(**kwargs)
         self._kept_flow = keep(self.config, flow)
         self._line = flow.location.line
-        self.foreign_actions = foreign_actions(flow, registry_for(self))
+        registry = registry_for(self)
+        check_constant_configs(flow, registry)
+        self.foreign_actions = foreign_actions(flow, registry)
         self.run: FlowRun | None = None
         self._interrupted = False
         self.reporter = ItemReporter(self)
@@ -110,7 +114,7 @@ class FlowItem(FixtureItem):
             for mark in flow.marks:
                 self.add_marker(_marker(mark, scope))
         if flow.fixtures:
-            self.add_marker(pytest.mark.usefixtures(*flow.fixtures))
+            self.add_marker(pytest.mark.usefixtures(*(name for name, _ in flow.fixtures)))
 
     def setup(self) -> None:
         self.reporter = ItemReporter(self)
@@ -229,19 +233,20 @@ def check_fixtures(item: FlowItem, flow: Flow) -> None:
     Raises:
         FlowSchemaError: One does not; names near matches.
     """
-    for fixture in (*flow.fixtures, *(name for mark in item.iter_markers("usefixtures") for name in mark.args)):
+    asked = [(name, mark.location) for mark in flow.marks if mark.name == "usefixtures" for name in mark.args]
+    for fixture, location in (*flow.fixtures, *asked):
         if item.has_parameters(fixture):
             raise FlowSchemaError(
                 f"fixture {fixture} has params, which a flow cannot take",
                 hint="request a fixture without params that wraps it",
-                location=flow.location,
+                location=location,
             )
         if not item.has_fixture(fixture):
             near = difflib.get_close_matches(fixture, sorted(item.fixture_names()), n=3)
             raise FlowSchemaError(
                 f"fixture {fixture} is not found",
                 hint=f"did you mean {' or '.join(near)}?" if near else "pytest --fixtures lists what there is",
-                location=flow.location,
+                location=location,
             )
 
 
@@ -262,14 +267,30 @@ def _marker(mark: Any, scope: Scope) -> pytest.MarkDecorator:
         decorator = getattr(pytest.mark, mark.name)
     except pytest.fail.Exception as exc:  # --strict-markers
         raise FlowSchemaError(f"mark {mark.name}: {exc.msg}", location=mark.location) from None
-    if mark.name == "timeout":
-        with located(mark.location):  # pytest-timeout ends the session over a text
-            return decorator(*map(parse_duration, mark.args), **mark.kwargs)  # type: ignore[no-any-return]
+    if mark.name in _READ_ARGUMENT:
+        with located(mark.location):
+            return decorator(*map(_READ_ARGUMENT[mark.name], mark.args), **mark.kwargs)  # type: ignore[no-any-return]
     if mark.condition is None:
         return decorator(*mark.args, **mark.kwargs) if mark.args or mark.kwargs else decorator  # type: ignore[no-any-return]
     with located(mark.location):
         holds = mark.condition.test(scope)
     return decorator(holds, *mark.args, **mark.kwargs)  # type: ignore[no-any-return]
+
+
+def _warning_filter(text: Any) -> Any:
+    action, _, category, *_ = [*str(text).split(":"), "", ""]
+    module, _, name = category.strip().rpartition(".")
+    try:
+        known = not category or hasattr(import_module(module or "builtins"), name)
+    except ImportError:
+        known = False
+    if not known or action not in {"default", "error", "ignore", "always", "module", "once"}:
+        raise FlowSchemaError(f"{text!r} is not a warning filter", hint='write it as for Python: "ignore::UserWarning"')
+    return text
+
+
+_READ_ARGUMENT: dict[str, Callable[[Any], Any]] = {"timeout": parse_duration, "filterwarnings": _warning_filter}
+"""Marks over whose arguments pytest ends the whole session, when they are wrong."""
 
 
 def check_constant_configs(flow: Flow, registry: ActionRegistry) -> None:

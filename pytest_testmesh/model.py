@@ -150,17 +150,17 @@ class Flow(NamedTuple):
     tags: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
     env: tuple[EnvEntry, ...] = ()
-    fixtures: tuple[str, ...] = ()
+    fixtures: tuple[tuple[str, Location], ...] = ()
     timeout_s: float | None = None
     faker: Mapping[str, Any] = EMPTY
     output: tuple[FlowOutput, ...] = ()
 
     def all_steps(self) -> tuple[Step, ...]:
         """Every step of the three phases with the error steps among them, in file order."""
-        found: list[Step] = []
-        pending = [*reversed((*self.setup, *self.steps, *self.teardown))]
-        while pending:
-            step = pending.pop()
-            found.append(step)
-            pending.extend(reversed(step.error_steps))
-        return tuple(found)
+        return _with_error_steps((*self.setup, *self.steps, *self.teardown))
+
+
+def _with_error_steps(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    if not any(step.error_steps for step in steps):
+        return steps
+    return tuple(each for step in steps for each in (step, *_with_error_steps(step.error_steps)))

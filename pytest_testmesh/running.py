@@ -18,7 +18,7 @@ from pytest_testmesh.actions import Action, ActionContext, ActionRegistry
 from pytest_testmesh.collection import BrokenFlowItem, FlowFile, FlowItem, flow_file
 from pytest_testmesh.integrations import register_builtins
 from pytest_testmesh.integrations.basics import FLOW_LOGGER
-from pytest_testmesh.session import external_plugins, session_resources
+from pytest_testmesh.session import PluginSource, session_resources
 
 _NAME = "testmesh-flow-hooks"
 
@@ -39,7 +39,7 @@ class FlowHooks:
 
     def pytest_testmesh_actions(self, registry: ActionRegistry) -> None:
         register_builtins(registry)
-        registry.add_source(external_plugins(self._config))
+        registry.add_source(PluginSource(self._config))
 
     @pytest.hookimpl(trylast=True)
     def pytest_testmesh_execute_step(

@@ -38,7 +38,12 @@ class Missing:
 
 
 class Namespace:
-    """A group of names behind one name, such as ``random``; its members are values or further groups."""
+    """A group of names behind one name, such as ``random``; its members are values or further groups.
+
+    *description* tells what it is where a value is needed.
+    """
+
+    description = "a group of names"
 
     def member(self, name: str) -> Any:
         """Return the value of ``group.name``.
@@ -176,7 +181,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Missing):
         raise value.error()
     if isinstance(value, Namespace):
-        raise ExpressionError("a group of names is not a value", hint="name one of its members: random.uuid")
+        raise ExpressionError(
+            f"{value.description} is not a value", hint="name a part of it: random.uuid, fixtures.shop.url"
+        )
     if type_name(value) not in _JSON_TYPES:
         raise ExpressionError(f"a Python object of type {type(value).__name__} is not a JSON value")
     return value

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_testmesh.loader.sniff import MAX_SIZE_BYTES, looks_like_flow
+from pytest_testmesh.loader.sniff import MAX_SIZE_BYTES, claims_to_be_flow, looks_like_flow
 
 if TYPE_CHECKING:
     from pytest_testmesh.model import Flow
 
-__all__ = ["MAX_SIZE_BYTES", "excerpt", "load_flow", "looks_like_flow"]
+__all__ = ["MAX_SIZE_BYTES", "claims_to_be_flow", "excerpt", "load_flow", "looks_like_flow"]
 
 
 def load_flow(data: bytes, path: str) -> Flow | None:

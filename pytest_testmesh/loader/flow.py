@@ -148,8 +148,9 @@ def _env(section: Section, key: str) -> tuple[EnvEntry, ...]:
     )
 
 
-def _fixtures(section: Section, key: str) -> tuple[str, ...]:
-    return tuple([read_name(section.source, node, "a fixture") for node in list_items(section, key)])
+def _fixtures(section: Section, key: str) -> tuple[tuple[str, Location], ...]:
+    source = section.source
+    return tuple([(read_name(source, node, "a fixture"), source.location(node)) for node in list_items(section, key)])
 
 
 def _output(section: Section, key: str) -> tuple[FlowOutput, ...]:

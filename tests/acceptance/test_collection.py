@@ -557,6 +557,9 @@ def test_the_timeout_mark_ends_a_flow(mesh: Workbench, mark: str) -> None:
         ("marks: [{skip: {because: r}}]", "because"),
         ("marks: [{a: 1, b: 2}]", "mark"),
         ("marks: [[x]]", "mark"),
+        ("marks: [{timeout: soon}]", "soon"),
+        ("marks: [{filterwarnings: 'error::nowhere.X'}]", "nowhere.X"),
+        ("marks: [{usefixtures: nowhere}]", "nowhere"),
         ("marks: slow", "marks"),
         ("tags: [xfail]", "xfail"),
         ("tags: [usefixtures]", "usefixtures"),
@@ -573,6 +576,35 @@ def test_a_bad_mark_is_the_failing_item(mesh: Workbench, key: str, named: str) -
     assert {"errors": 1, "passed": 1} == run.outcomes
     assert named in run.cause
     assert ("orders.yaml", 3) == mesh.place(run.cause)[:2]
+
+
+@pytest.mark.parametrize("args", [("-m", "smoke"), ("-k", "good"), ("-m", "not smoke")], ids=" ".join)
+def test_a_broken_flow_is_never_deselected(mesh: Workbench, args: tuple[str, ...]) -> None:
+    mesh.flow("good", f"tags: [smoke]\n{PASS}")
+    mesh.flow("broken", f"tags: [smoke]\nasert: x\n{PASS}")
+
+    assert 1 == mesh.run(*args).outcomes["errors"]
+
+
+def test_a_conftest_that_raises_fails_the_flows_of_its_folder_only(mesh: Workbench) -> None:
+    hook = "@pytest.hookimpl(optionalhook=True)\ndef pytest_testmesh_actions(registry):\n    registry.ad('x')\n"
+    mesh.file("bad/conftest.py", f"import pytest\n\n{hook}")
+    mesh.flow("bad/orders", PASS)
+    mesh.flow("good", PASS)
+
+    run = mesh.run()
+
+    assert {"errors": 1, "passed": 1} == run.outcomes
+    assert "has no attribute 'ad'" in run.cause
+
+
+def test_a_variable_that_is_none_ends_the_run_in_one_line(mesh: Workbench) -> None:
+    mesh.flow("good", PASS)
+
+    run = mesh.run_apart("--testmesh-var", "bad")
+
+    assert 4 == run.exit_code
+    assert "--testmesh-var 'bad': write NAME=VALUE" in run.text + run.errors
 
 
 # --- the other faces of pytest ------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_tags_and_fixtures() -> None:
     flow = load_keys("tags: [smoke, v1.2, weekly_cap, a-b]\nfixtures: [live_server]")
 
     assert ("smoke", "v1.2", "weekly_cap", "a-b") == flow.tags
-    assert ("live_server",) == flow.fixtures
+    assert ["live_server"] == [name for name, _ in flow.fixtures]
 
 
 @pytest.mark.parametrize(
