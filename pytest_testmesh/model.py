@@ -101,7 +101,6 @@ class Step(NamedTuple):
     action_location: Location
     config: Template
     config_lines: Places
-    explicit_id: bool = False
     name: str | None = None
     description: str | None = None
     raw: bool = False

@@ -71,7 +71,6 @@ def read_step(source: Source, node: Node, default_id: str) -> Step:
     return Step(
         location=source.location(node),
         action_location=source.location(entries["action"][1]),
-        explicit_id="id" in entries,
         config_lines=ConfigPlaces(source, mark.line + 1, mark.column + 1),
         **fields,
     )

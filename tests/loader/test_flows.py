@@ -74,7 +74,7 @@ def test_what_a_flow_leaves_out_is_empty() -> None:
 def test_what_a_step_leaves_out_has_its_default() -> None:
     step = load(f"flow:\n  name: N\n  {ONE_STEP}\n").steps[0]
 
-    assert ("step_1", False, "fail") == (step.id, step.explicit_id, step.on_error)
+    assert ("step_1", "fail") == (step.id, step.on_error)
     assert ((), (), (), ()) == (step.outputs, step.asserts, step.tags, step.error_steps)
     assert (None, None, None, None) == (step.when, step.retry, step.eventually, step.timeout_s)
 
@@ -268,7 +268,7 @@ def test_on_error_and_error_steps(written: str, on_error: str, ids: list[str]) -
 def test_other_keys_of_a_step() -> None:
     step = load_step("name: Pay\ndescription: D\ndisabled: true\nraw: true\ntags: [slow]\ntimeout: 1m30s")
 
-    assert ("pay", True, "Pay", "D") == (step.id, step.explicit_id, step.name, step.description)
+    assert ("pay", "Pay", "D") == (step.id, step.name, step.description)
     assert (True, True, ("slow",), 90.0) == (step.disabled, step.raw, step.tags, step.timeout_s)
 
 
