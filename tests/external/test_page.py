@@ -163,3 +163,49 @@ def test_the_examples_end_on_shutdown_without_waiting_for_the_grace(examples, ne
     examples.stop()
 
     assert [] == processes.left_over(within_s=0.5)
+
+
+FLOW = """\
+flow:
+  name: "Product Price Check"
+
+  steps:
+    - id: greet
+      action: my-plugin.hello
+      config:
+        name: "TestMesh"
+      output:
+        message: "$.greeting"
+
+    - id: log_greeting
+      action: log
+      config:
+        message: "Got greeting: ${greet.message}"
+"""
+NODE_FLOW = """\
+flow:
+  name: Echo through Node
+  steps:
+    - id: echo
+      action: my-js-plugin.transform
+      config: {input: {price: 29.99}, expression: .price}
+      assert: [result.price == 29.99, transformed_at startsWith "20"]
+"""
+
+
+def run_page(pytester: pytest.Pytester, flow: str) -> pytest.RunResult:
+    shutil.copytree(HERE / "page", pytester.path / "plugins", ignore=shutil.ignore_patterns("*.toml"))
+    pytester.path.joinpath("flow-with-plugin.yaml").write_text(flow, encoding="utf-8")
+    return pytester.runpytest_subprocess("-rP", "-p", "no:randomly")
+
+
+def test_the_pages_flow_passes_through_the_pages_python_plugin(pytester):
+    result = run_page(pytester, FLOW)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*Got greeting: Hello, TestMesh!*"])
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_a_flow_passes_through_the_pages_node_plugin(pytester):
+    run_page(pytester, NODE_FLOW).assert_outcomes(passed=1)
