@@ -104,7 +104,7 @@ class ExternalPlugin:
             reason, self._end = self._end, ""
             return reason
 
-    def execute(self, action: str, body: bytes, deadline: Deadline, *, again: bool = True) -> Answer:
+    def execute(self, action: str, body: bytes, deadline: Deadline) -> Answer:
         """Send ``POST /execute`` and return the answer as it came.
 
         Raises:
@@ -128,16 +128,11 @@ class ExternalPlugin:
             raise
         except OSError as exc:
             over = True
-            refused = again and isinstance(exc, ConnectionRefusedError)
-            if not refused or process.wait(Deadline.after(_CRASH_SEEN_S, "")) is None:
-                raise self._broken(process, action, exc, printed) from exc
+            raise self._broken(process, action, exc, printed) from exc
         finally:
             if not over:
                 self._end = "it was killed while it still ran an earlier step"
                 process.kill()
-        # Nothing was sent: it ended after it was looked at, and starts anew as if its end had been seen then.
-        self.ensure_started(deadline)
-        return self.execute(action, body, deadline, again=False)
 
     def collect_output(self) -> None:
         """Bring *stdout* and *stderr* up to date."""

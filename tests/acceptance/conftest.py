@@ -190,8 +190,13 @@ def place(cause: str) -> tuple[str, int, str]:
     return match[1], int(match[2]), match[3]
 
 
+INTERNALS = re.compile(r"_pytest[./]|pluggy[/.]|site-packages|Traceback|INTERNALERROR|pytest_testmesh/")
+
+
 class Workbench:
     """A folder in which flows are written and run."""
+
+    shows_internals = staticmethod(INTERNALS.search)
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester

@@ -14,8 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Run, Site, Workbench
 
-INTERNALS = re.compile(r"_pytest[./]|pluggy[/.]|site-packages|Traceback|INTERNALERROR|pytest_testmesh/")
-
 
 @pytest.fixture
 def checkout(mesh: Workbench) -> Run:
@@ -86,8 +84,8 @@ def test_the_values_that_the_step_used_are_shown_with_where_they_came_from(mesh:
     assert re.search(r"shipping = 5\s+<- env", checkout.problem)
 
 
-def test_no_line_shows_our_or_pytests_insides(checkout: Run) -> None:
-    assert INTERNALS.search(checkout.problem) is None
+def test_no_line_shows_our_or_pytests_insides(mesh: Workbench, checkout: Run) -> None:
+    assert mesh.shows_internals(checkout.problem) is None
 
 
 def test_attempts_show_how_the_value_changed(mesh: Workbench) -> None:
@@ -138,7 +136,7 @@ def test_an_unreachable_server_is_named(mesh: Workbench, closed_port: int) -> No
     assert {"failed": 1} == run.outcomes
     assert str(closed_port) in run.problem
     assert "refused" in run.cause.lower()
-    assert INTERNALS.search(run.problem) is None
+    assert mesh.shows_internals(run.problem) is None
 
 
 def test_an_undefined_name_is_pointed_at_with_near_matches(mesh: Workbench) -> None:
@@ -248,7 +246,7 @@ def test_problems_of_setup_and_teardown_look_like_those_of_steps(mesh: Workbench
     assert ("phases.yaml", mesh.line("phases.yaml", "- n == 2")) == mesh.place(run.cause)[:2]
     assert re.search(r'2/2 "wrong" \(t\.note\) failed after .*: n == 2 is false', run.cause)
     assert phase in run.problem
-    assert INTERNALS.search(run.text) is None
+    assert mesh.shows_internals(run.text) is None
     assert f"ERROR phases.yaml::phases - {run.cause}" in run.text
 
 
@@ -260,7 +258,7 @@ def test_a_bad_flow_file_shows_an_excerpt_without_internals(mesh: Workbench) -> 
 
     assert re.search(rf"(?m)^\s*>\s*{line} \|\s+assertt", run.problem)
     assert f"ERROR bad.yaml::bad - {run.cause}" in run.text
-    assert INTERNALS.search(run.text) is None
+    assert mesh.shows_internals(run.text) is None
 
 
 def test_tb_line_prints_file_and_line_of_the_flow(mesh: Workbench) -> None:
@@ -276,7 +274,7 @@ def test_every_style_of_traceback_keeps_the_summary(mesh: Workbench, style: str)
     run = mesh.run(f"--tb={style}")
 
     assert re.search(r'FAILED orders\.yaml::orders - \S*orders\.yaml:3: step 1/1 "pay" .*1 == 2 is false', run.text)
-    assert INTERNALS.search(run.text) is None
+    assert mesh.shows_internals(run.text) is None
 
 
 # --- what passes is shown too -------------------------------------------------------------------------------

@@ -98,6 +98,13 @@ class Processes:
         """Return those that live now; a zombie only waits to be reaped."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
+    def kill(self) -> None:
+        """Kill those that live now, and wait until the end of each can be seen by whoever started it."""
+        for process in self.running():
+            process.kill()
+            while _lives(process):
+                time.sleep(0.005)
+
     def left_over(self, within_s: float = 3.0) -> list[psutil.Process]:
         """Return those that still live after *within_s*: a killed one needs a moment."""
         until = time.monotonic() + within_s
@@ -114,6 +121,13 @@ class Processes:
             )
         except psutil.Error:
             return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

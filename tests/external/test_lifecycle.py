@@ -167,8 +167,7 @@ def test_a_new_start_that_fails_shows_only_what_that_start_printed(add_plugin, m
     pool = make_pool()
     pool.call("behaves.run")
     (folder / "server.py").write_text("raise SystemExit('second')")
-    for process in processes.running():
-        process.kill()
+    processes.kill()
     assert [] == processes.left_over()
 
     with pytest.raises(PluginStartError) as caught:

@@ -242,8 +242,7 @@ def test_a_port_that_another_program_took_first_is_replaced_by_another(add_plugi
 
     assert {"ok": True} == make_pool().call("port-taken-once.run")
 
-    for process in processes.running():
-        process.kill()
+    processes.kill()
 
 
 def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool):

@@ -269,8 +269,7 @@ def test_an_action_that_info_lists_no_more_is_unknown_with_near_matches(add_plug
     action = make_pool().find("echo.first")
     action.run({}, make_context())
     (folder / "server.py").write_text(SERVER.format(actions=[{"id": "echo.fist"}]))
-    for process in processes.running():
-        process.kill()
+    processes.kill()
     assert [] == processes.left_over()
 
     with pytest.raises(UnknownActionError, match=r"echo\.first: plugin echo no longer lists it$") as caught:
