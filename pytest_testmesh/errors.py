@@ -23,6 +23,10 @@
         PluginManifestError           manifest.json is wrong
         PluginStartError              the process did not become healthy
         PluginProtocolError           an answer is not in the shape of the protocol
+      RegistryError                   an operation on the plugins folder is refused; nothing was changed
+        PluginNotFoundError           no plugin of that id
+        PluginExistsError             the id is taken
+        PluginRefusedError            what is to be installed cannot be used
       MissingDependencyError          an extra is not installed; also an ImportError
 
 The branch says who must act: the flow's author, the system under test, the plugin's author, the environment.
@@ -206,6 +210,22 @@ class PluginStartError(ExternalPluginError):
 
 class PluginProtocolError(ExternalPluginError):
     """The plugin answered, but not as the protocol says."""
+
+
+class RegistryError(MeshError):
+    """An operation on the plugins folder is refused; nothing was changed."""
+
+
+class PluginNotFoundError(RegistryError):
+    """No plugin of that id is installed."""
+
+
+class PluginExistsError(RegistryError):
+    """The id, or the folder of that name, is taken."""
+
+
+class PluginRefusedError(RegistryError):
+    """What is to be installed cannot be used: not a plugin, not complete, or not safe to copy."""
 
 
 class MissingDependencyError(MeshError, ImportError):

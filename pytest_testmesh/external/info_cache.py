@@ -1,4 +1,4 @@
-"""Remembers what ``/info`` listed, so that an action's plugin is known without starting any."""
+"""Remembers what ``/info`` listed, so that an action's plugin and schema are known without starting any."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import os
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.external.manifest import FILE_NAME
+from pytest_testmesh.external.protocol import DeclaredAction
 
 if TYPE_CHECKING:
     from pytest_testmesh.external.manifest import Manifest
-    from pytest_testmesh.external.protocol import DeclaredAction
 
-_FORMAT = 1
+_FORMAT = 2
+_LOCK_WAIT_S = 10.0
 
 
 class InfoCache:
-    """A JSON file of action ids with their descriptions, by plugin folder; without a path, nothing is kept.
+    """A JSON file of the actions that plugins declared, by plugin folder; without a path, nothing is kept.
 
     An entry counts only while the manifest's content and the entry point's size and time of change stay the
     same. A file that is missing, torn or of another format is empty: losing it costs a start, nothing else.
@@ -32,31 +34,39 @@ class InfoCache:
         self._lock = threading.Lock()
         self._entries: dict[str, Any] | None = None
 
-    def actions(self, manifest: Manifest) -> Mapping[str, str]:
-        """Return the descriptions of the plugin's actions by id; empty when they are not known."""
+    def actions(self, manifest: Manifest) -> Mapping[str, DeclaredAction] | None:
+        """Return what the plugin declared by action id, None where that is not known."""
         entry = self._load().get(str(manifest.folder))
         if not isinstance(entry, dict) or entry.get("fingerprint") != _fingerprint(manifest):
-            return {}
-        actions = entry.get("actions")
-        if not isinstance(actions, dict) or not all(isinstance(text, str) for text in actions.values()):
-            return {}
-        return actions
+            return None
+        try:
+            return {each["id"]: DeclaredAction(**each) for each in entry["actions"]}
+        except (TypeError, KeyError):
+            return None
 
     def store(self, manifest: Manifest, actions: Mapping[str, DeclaredAction]) -> None:
         """Keep what ``/info`` lists now; others see the old file or the new one, never half of one."""
         fingerprint = _fingerprint(manifest)
         if self._path is None or fingerprint is None:
             return
-        entry: dict[str, Any] = {
-            "fingerprint": fingerprint,
-            "actions": {each.id: each.description for each in actions.values()},
-        }
+        entry = {"fingerprint": fingerprint, "actions": [asdict(each) for each in actions.values()]}
         with self._lock:
             if self._load().get(str(manifest.folder)) == entry:
                 return
-            # What others stored meanwhile is kept; of two processes that write at once one loses, until its next start.
-            self._entries = {**self._read(), str(manifest.folder): entry}
-            self._write(self._path, {"format": _FORMAT, "plugins": self._entries})
+            self._update(self._path, {str(manifest.folder): entry})
+
+    def _update(self, path: Path, entries: Mapping[str, Any]) -> None:
+        """Add entries to what the file holds by now: other processes write it, too."""
+        import filelock
+
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with filelock.FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S):
+                self._entries = {**self._read(), **entries}
+                _write(path, {"format": _FORMAT, "plugins": self._entries})
+        except OSError:
+            # A folder that cannot be written to, as in many CI images: every session asks anew.
+            return
 
     def _load(self) -> dict[str, Any]:
         if self._entries is None:
@@ -75,18 +85,11 @@ class InfoCache:
         plugins = content.get("plugins")
         return plugins if isinstance(plugins, dict) else {}
 
-    @staticmethod
-    def _write(path: Path, content: Mapping[str, Any]) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=path.parent, prefix=path.name, encoding="utf-8", delete=False
-            ) as file:
-                json.dump(content, file, indent=1, sort_keys=True)
-            os.replace(file.name, path)
-        except OSError:
-            # A folder that cannot be written to, as in many CI images: every session asks anew.
-            return
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, encoding="utf-8", delete=False) as file:
+        json.dump(content, file, indent=1, sort_keys=True)
+    os.replace(file.name, path)
 
 
 def _fingerprint(manifest: Manifest) -> str | None:

@@ -23,6 +23,7 @@ from pytest_testmesh.units import format_duration
 if TYPE_CHECKING:
     from pytest_testmesh.external.answer import Answer
     from pytest_testmesh.external.connection import PluginEndpoint
+    from pytest_testmesh.external.guard import Guard
     from pytest_testmesh.external.manifest import Manifest
 
 _PORT_TRIES = 3
@@ -49,7 +50,8 @@ class Limits:
 class ExternalPlugin:
     """One plugin of the session and its process, if one runs.
 
-    *on_info* is told what each start's ``/info`` lists. All methods may be called from any thread.
+    *on_info* is told what each start's ``/info`` lists, *guard* watches its processes. All methods may be called
+    from any thread.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ExternalPlugin:
         manifest: Manifest,
         limits: Limits,
         on_info: Callable[[Manifest, Mapping[str, DeclaredAction]], None],
+        guard: Guard,
     ) -> None:
         self.manifest = manifest
         self.limits = limits
@@ -64,11 +67,13 @@ class ExternalPlugin:
         self.stderr = OutputTail()
         self.error: ExternalPluginError | None = None
         self._on_info = on_info
+        self._guard = guard
         self._actions: Mapping[str, DeclaredAction] | None = None
         self._start_lock = threading.Lock()
         self._spawn_lock = threading.Lock()
         self._process: PluginProcess | None = None
         self._endpoint: PluginEndpoint | None = None
+        self._healthy = False
         self._stopped = False
         self._end = ""
         self._printed_before = 0
@@ -82,6 +87,12 @@ class ExternalPlugin:
     def actions(self) -> Mapping[str, DeclaredAction] | None:
         """What ``/info`` listed at the last start, by action id; None before the first."""
         return self._actions
+
+    @property
+    def running(self) -> bool:
+        """Whether its process has become healthy and lives."""
+        process = self._process
+        return process is not None and self._healthy and process.exit_code() is None
 
     def ensure_started(self, deadline: Deadline = NEVER) -> str:
         """Start the process unless it runs; return why it had to be started *again*, else an empty text.
@@ -140,7 +151,15 @@ class ExternalPlugin:
             self._process.collect_output()
 
     def stop(self, deadline: Deadline) -> None:
-        """Ask the plugin to end, wait for it, kill what is left; it cannot be started again."""
+        """Do what `shut_down` does, and kill what has left the process group; it cannot be started again."""
+        self.shut_down(deadline)
+        self._guard.sweep(self.id)
+
+    def shut_down(self, deadline: Deadline) -> None:
+        """Ask the plugin to end, wait for it, kill its process group; it cannot be started again.
+
+        What has left the group still runs: the guard kills it, for all plugins at once.
+        """
         with self._spawn_lock:
             self._stopped = True
             process, endpoint = self._process, self._endpoint
@@ -170,7 +189,7 @@ class ExternalPlugin:
         try:
             self._start_process(limit)
             self._read_info(limit)
-            started = True
+            started = self._healthy = True
         except ExternalPluginError as exc:
             # A caller in a hurry must not decide for all others that the plugin is broken.
             if not deadline.passed and not self._stopped:
@@ -197,7 +216,9 @@ class ExternalPlugin:
         with self._spawn_lock:
             if self._stopped:
                 raise self._error("is stopped: the test session has ended")
-            process = self._process = PluginProcess(self.manifest, free_port(), self.stdout, self.stderr)
+            process = self._process = PluginProcess(
+                self.manifest, free_port(), self.stdout, self.stderr, self._guard
+            )
         # Loaded while the process starts, so that it costs no time.
         from pytest_testmesh.external.connection import PluginEndpoint
 
@@ -206,11 +227,15 @@ class ExternalPlugin:
         return process, endpoint
 
     def _drop_process(self) -> None:
+        process, self._process = self._process, None
         endpoint, self._endpoint = self._endpoint, None
+        self._healthy = False
         if endpoint is not None:
             endpoint.close()
-        if self._process is not None:
-            self._process.kill()
+        if process is not None:
+            process.kill()
+            # What it left elsewhere would stand in the way of the next: sockets, locks.
+            self._guard.sweep(self.id)
 
     def _is_healthy(self, process: PluginProcess, endpoint: PluginEndpoint, limit: Deadline) -> bool:
         """Poll ``/health``; False when the port turns out to be another program's."""

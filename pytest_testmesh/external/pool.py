@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_testmesh.actions import Action, ActionContext
 from pytest_testmesh.errors import ExternalPluginError, FlowSchemaError, UnknownActionError
+from pytest_testmesh.external.guard import Guard
 from pytest_testmesh.external.info_cache import InfoCache
 from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
 from pytest_testmesh.external.manifest import Discovery, Manifest, discover
@@ -37,6 +38,7 @@ class ExternalPlugins:
         self._plugins_dir = plugins_dir
         self._limits = limits or Limits()
         self._cache = InfoCache(cache_path)
+        self._guard = Guard()
         self._lock = threading.Lock()
         self._discovery: Discovery | None = None
         self._plugins: dict[str, ExternalPlugin] = {}
@@ -137,7 +139,7 @@ class ExternalPlugins:
         atexit.unregister(self._kill)
         deadline = Deadline.after(self._limits.shutdown_s, "the grace after /shutdown")
         try:
-            _side_by_side("stop", [partial(each.stop, deadline) for each in self._plugins.values()])
+            _side_by_side("stop", [partial(each.shut_down, deadline) for each in self._plugins.values()])
         finally:
             self._kill()
 
@@ -146,6 +148,7 @@ class ExternalPlugins:
         if os.getpid() == self._owner:
             for plugin in self._plugins.values():
                 plugin.kill()
+            self._guard.close()
 
     def _usable(self) -> Mapping[str, ExternalPlugin]:
         """The plugins that can serve actions, by id."""
@@ -158,7 +161,7 @@ class ExternalPlugins:
             self._refusals[error.plugin_id] = error
         for manifest in discovery.manifests:
             if manifest.type == "action":
-                self._plugins[manifest.id] = ExternalPlugin(manifest, self._limits, self._cache.store)
+                self._plugins[manifest.id] = ExternalPlugin(manifest, self._limits, self._cache.store, self._guard)
             else:
                 self._refusals[manifest.id] = _no_action(manifest)
 
@@ -197,9 +200,8 @@ class ExternalPlugins:
 
     def _listed(self, plugin: ExternalPlugin) -> Mapping[str, str]:
         """The plugin's actions with their descriptions: as of its last start, else as remembered."""
-        if plugin.actions is not None:
-            return {each.id: each.description for each in plugin.actions.values()}
-        return self._cache.actions(plugin.manifest)
+        actions = plugin.actions if plugin.actions is not None else self._cache.actions(plugin.manifest)
+        return {each.id: each.description for each in (actions or {}).values()}
 
     def _candidates(self, name: str) -> Iterable[ExternalPlugin]:
         """The plugins to start for *name*: those that `_server` would ask first."""

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pytest_testmesh.errors import PluginStartError
 from pytest_testmesh.external.output import OutputPipes, OutputTail
 
 if TYPE_CHECKING:
+    from pytest_testmesh.external.guard import Guard
     from pytest_testmesh.external.manifest import Manifest
     from pytest_testmesh.polling import Deadline
 
@@ -56,21 +57,25 @@ def describe_exit(code: int) -> str:
 
 
 class PluginProcess:
-    """One running process with everything it starts in its own session and process group.
+    """One running process with everything it starts, in a session and process group of its own.
 
-    A reaper that outlives this program would be told about the group here, when it is made.
+    *guard* marks and watches it, so that it ends with this program.
     """
 
-    def __init__(self, manifest: Manifest, port: int, stdout: OutputTail, stderr: OutputTail) -> None:
+    def __init__(self, manifest: Manifest, port: int, stdout: OutputTail, stderr: OutputTail, guard: Guard) -> None:
         self.port = port
+        self._id = manifest.id
+        self._guard = guard
         self._lock = threading.Lock()
         self._group_is_gone = False
         self._pipes = OutputPipes([stdout, stderr], manifest.id)
         try:
-            self._popen = _spawn(manifest, port, *self._pipes.write_ends)
+            guard.start()
+            self._popen = _spawn(manifest, port, guard.environment(manifest.id), *self._pipes.write_ends)
         except PluginStartError:
             self._pipes.close()
             raise
+        guard.watch(self._popen.pid)
         self._pipes.close_write_ends()
 
     @property
@@ -137,33 +142,34 @@ class PluginProcess:
         return found
 
     def _family(self) -> Iterator[Any]:
-        """The plugin's first process, then its descendants, then whoever else is in its session."""
+        """The plugin's first process, then its descendants, then whoever else carries its mark."""
         import psutil
 
         with contextlib.suppress(psutil.NoSuchProcess):
             first = psutil.Process(self.pid)
             yield first
             yield from first.children(recursive=True)
-        for pid in psutil.pids():
-            with contextlib.suppress(psutil.NoSuchProcess, OSError):
-                if os.getsid(pid) == self.pid:
-                    yield psutil.Process(pid)
+        yield from self._guard.find(self._id)
 
     def _kill_group(self) -> None:
         # Gone already, or (macOS) only a zombie is left: nothing to end in both cases.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._group_is_gone = True
+        self._guard.forget(self.pid)
 
 
 def _listening(process: Any) -> set[int]:
     return {each.laddr.port for each in process.net_connections(kind="tcp") if each.status == "LISTEN"}
 
 
-def _spawn(manifest: Manifest, port: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+def _spawn(
+    manifest: Manifest, port: int, mark: Mapping[str, str], stdout: int, stderr: int
+) -> subprocess.Popen[bytes]:
     command = _command(manifest)
     environment = {
         **os.environ,
+        **mark,
         "PLUGIN_PORT": str(port),
         "PLUGIN_ID": manifest.id,
         # What a plugin prints must reach the report of the step that caused it, not a buffer.

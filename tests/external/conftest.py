@@ -95,7 +95,11 @@ class Processes:
         self._token = token
 
     def running(self) -> list[psutil.Process]:
-        """Return those that live now; a zombie only waits to be reaped."""
+        """Return the plugins' processes that live now."""
+        return [process for process in self.running_with_reaper() if not _is_reaper(process)]
+
+    def running_with_reaper(self) -> list[psutil.Process]:
+        """Return all that live now; a zombie only waits to be reaped."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def kill(self) -> None:
@@ -106,7 +110,7 @@ class Processes:
                 time.sleep(0.005)
 
     def left_over(self, within_s: float = 3.0) -> list[psutil.Process]:
-        """Return those that still live after *within_s*: a killed one needs a moment."""
+        """Return the plugins' processes that still live after *within_s*: a killed one needs a moment."""
         until = time.monotonic() + within_s
         while (found := self.running()) and time.monotonic() < until:
             time.sleep(0.02)
@@ -121,6 +125,13 @@ class Processes:
             )
         except psutil.Error:
             return False
+
+
+def _is_reaper(process: psutil.Process) -> bool:
+    try:
+        return any(each.endswith("reaper.py") for each in process.cmdline())
+    except psutil.Error:
+        return True
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -138,6 +149,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     found = Processes(token)
     yield found
     assert [] == found.left_over()
+    assert [] == found.running_with_reaper()
 
 
 @pytest.fixture

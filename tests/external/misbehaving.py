@@ -137,34 +137,42 @@ def hangs(connection, body):
     time.sleep(600)
 
 
-def stranger(run):
-    """Start a process that is neither a child of this one nor in its session."""
+def stranger(behaviour):
+    """Start a process that is no child of this one, not in its session, and without the mark of a plugin."""
     child = os.fork()
     if child == 0:
         os.setsid()
         if os.fork() == 0:
             signal.alarm(20)
-            run()
+            environment = {**os.environ, "PLUGIN_ID": behaviour}
+            del environment["TESTMESH_GUARD"]
+            os.execve(sys.executable, [sys.executable, __file__], environment)
         os._exit(0)
     os.waitpid(child, 0)
 
 
 def stranger_on_its_port():
-    stranger(Plugin().run)
+    stranger("behaves")
     time.sleep(600)
+
+
+def closes_all():
+    with socket.create_server(("127.0.0.1", PORT)) as listener:
+        while True:
+            listener.accept()[0].close()
 
 
 def port_taken_once():
     """Find the port taken at the first start, as after a race for it."""
     if not os.path.exists("taken"):
         open("taken", "w").close()
-        with socket.create_server(("127.0.0.1", PORT)) as listener:
-
-            def close_all():
-                while True:
-                    listener.accept()[0].close()
-
-            stranger(close_all)
+        stranger("closes-all")
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", PORT)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.01)
         raise OSError("Address already in use")
     Plugin().run()
 
@@ -370,6 +378,7 @@ BEHAVIOURS = {
     "stranger-on-its-port": stranger_on_its_port,
     "child-on-its-port": child_on_its_port,
     "port-taken-once": port_taken_once,
+    "closes-all": closes_all,
     "starting-then-exits": starting_then_exits,
     "orphan-on-its-port": orphan_on_its_port,
     "detached-child-on-its-port": detached_child_on_its_port,

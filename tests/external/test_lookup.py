@@ -328,7 +328,7 @@ def test_sessions_that_share_a_cache_keep_each_others_entries(offer, make_pool, 
         pool.call(name)
 
     assert {"one", "one.run", "two", "two.run"} == set(make_pool(cache_path=cache).names())
-    assert ["info.json"] == os.listdir(cache.parent)
+    assert ["info.json", "info.json.lock"] == sorted(os.listdir(cache.parent))
 
 
 def test_a_remembered_action_that_is_gone_is_looked_for_elsewhere_once_its_plugin_runs(offer, make_pool, cache):
