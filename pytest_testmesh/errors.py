@@ -20,8 +20,9 @@
           TargetUnavailableError      the system under test could not be reached
           TargetError                 the system under test answered with an error
       ExternalPluginError             .plugin_id
-        PluginManifestError           manifest.json is wrong
+        PluginManifestError           .folder: manifest.json is wrong
         PluginStartError              the process did not become healthy
+        PluginGoneError               the process ended before a call reached it
         PluginProtocolError           an answer is not in the shape of the protocol
       RegistryError                   an operation on the plugins folder is refused; nothing was changed
         PluginNotFoundError           no plugin of that id
@@ -38,6 +39,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_testmesh.model import Location
     from pytest_testmesh.records import FailedAssertion
 
@@ -201,11 +204,27 @@ class ExternalPluginError(MeshError):
 
 
 class PluginManifestError(ExternalPluginError):
-    """The plugin's ``manifest.json`` cannot be used."""
+    """The plugin's ``manifest.json`` cannot be used; *folder* is where it lies, unless that is not known."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        plugin_id: str,
+        hint: str | None = None,
+        stderr: tuple[str, ...] = (),
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(message, plugin_id=plugin_id, hint=hint, stderr=stderr)
+        self.folder = folder
 
 
 class PluginStartError(ExternalPluginError):
     """The plugin's process did not become healthy."""
+
+
+class PluginGoneError(ExternalPluginError):
+    """The plugin's process ended before anything of a call was sent to it: the call can be made again."""
 
 
 class PluginProtocolError(ExternalPluginError):

@@ -18,7 +18,7 @@ from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import ResultNames, Scope
 from pytest_testmesh.secrets import MASK, Masker
 from pytest_testmesh.units import format_duration
-from pytest_testmesh.values import Namespace
+from pytest_testmesh.values import Namespace, one_line
 
 Compare = Callable[[Any, Any], list[str]]
 
@@ -185,11 +185,6 @@ def shown(value: Any, masker: Masker, width: int = _VALUE_WIDTH) -> str:
 def cut(text: str, width: int) -> str:
     """Cut a text, masked before, to *width* characters."""
     return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
-def one_line(text: str) -> str:
-    """Put a text on one line, each space between words a single one."""
-    return " ".join(text.split())
 
 
 def _limit(failure: Failure) -> str:

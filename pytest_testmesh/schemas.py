@@ -1,10 +1,13 @@
-"""Checks of a config against its JSON Schema: a quick yes for the usual case, jsonschema for every other."""
+"""Checks of a value against its JSON Schema: a quick yes for the usual case, jsonschema for every other."""
 
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from pytest_testmesh.errors import FlowSchemaError
@@ -22,9 +25,11 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "array": lambda value: type(value) is list,
     "object": lambda value: type(value) is dict,
 }
-_ANNOTATIONS = frozenset({"description", "title", "default", "examples", "$schema", "$id"})
-_PROVED = frozenset({"type", "enum", "format", "properties", "required", "additionalProperties", "items"})
-
+_ANNOTATIONS = frozenset({"description", "title", "default", "examples", "$schema", "$id", "$comment"})
+_PROVED = frozenset(
+    {"type", "enum", "format", "pattern", "minLength", "maxLength"}
+    | {"properties", "required", "additionalProperties", "items"}
+)
 
 DURATION_FORMAT = "testmesh-duration"
 """The ``format`` of durations in schemas; "duration" is taken by ISO 8601."""
@@ -61,6 +66,10 @@ def compile_proof(schema: Mapping[str, Any] | bool) -> Proof:
         tests.append(_prove_enum(schema["enum"]))
     if "format" in schema:
         tests.append(_prove_format(schema["format"]))
+    if "pattern" in schema:
+        tests.append(_prove_pattern(schema["pattern"]))
+    if "minLength" in schema or "maxLength" in schema:
+        tests.append(_prove_length(schema.get("minLength", 0), schema.get("maxLength", inf)))
     if "properties" in schema or "required" in schema or "additionalProperties" in schema:
         tests.append(_prove_object(schema))
     if "items" in schema:
@@ -90,6 +99,18 @@ def _prove_format(name: str) -> Proof:
     return is_duration if name == DURATION_FORMAT else lambda value: True
 
 
+def _prove_pattern(pattern: str) -> Proof:
+    try:
+        search = re.compile(pattern).search
+    except (re.error, TypeError):
+        return _unproved
+    return lambda value: type(value) is not str or search(value) is not None
+
+
+def _prove_length(least: float, most: float) -> Proof:
+    return lambda value: type(value) is not str or least <= len(value) <= most
+
+
 def _prove_object(schema: Mapping[str, Any]) -> Proof:
     proofs = {key: compile_proof(each) for key, each in schema.get("properties", {}).items()}
     required = frozenset(schema.get("required", ()))
@@ -112,13 +133,14 @@ def _prove_items(items: Mapping[str, Any]) -> Proof:
 
 
 class ConfigSchema:
-    """A JSON Schema, compiled once.
+    """A JSON Schema, compiled once; *name* is what messages call the whole value, empty for keys alone.
 
     Source: https://json-schema.org/draft/2020-12, through the jsonschema library, without network.
     """
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], *, name: str = "config") -> None:
         self.schema = schema
+        self._name = name
         self._proof = compile_proof(schema)
         self._validator: Any = None
 
@@ -127,7 +149,7 @@ class ConfigSchema:
         if self._proof(value):
             return None
         errors = sorted(self._jsonschema().iter_errors(value), key=_telling_first)
-        return _violation(errors[0]) if errors else None
+        return _violation(errors[0], self._name) if errors else None
 
     def at(self, path: Path) -> Mapping[str, Any]:
         """Return the schema that ``properties`` and ``items`` give for the value at *path*; empty for none."""
@@ -158,42 +180,74 @@ def _telling_first(error: Any) -> tuple[bool, list[str]]:
     return error.validator != "additionalProperties", [str(key) for key in error.absolute_path]
 
 
-def _violation(error: Any) -> Violation:
+def _violation(error: Any, name: str) -> Violation:
     path = tuple(error.absolute_path)
-    where = f"config.{dotted(path)}" if path else "config"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        return _unknown_key(error, path)
+        return _unknown_key(error, path, name)
     if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
-        return Violation(path, f"{where} lacks the key {missing}")
-    if error.validator == "type":
-        expected = error.validator_value
-        expected = expected if isinstance(expected, str) else " or ".join(expected)
-        return Violation(path, f"{where} must be {expected}, not {_shown(error.instance)}")
-    if error.validator == "format" and error.validator_value == DURATION_FORMAT:
-        return Violation(path, f"{where}: {error.instance!r} is not a duration", DURATION_HINT)
-    return Violation(path, f"{where}: {error.message}")
+        return _missing_key(error, path, name)
+    problem, hint = _problem(error)
+    return Violation(path, _said(name, path, problem), hint)
 
 
-def _unknown_key(error: Any, path: Path) -> Violation:
+def _said(name: str, path: Path, problem: str) -> str:
+    place = dotted((name, *path))
+    return f"{place}{problem}" if place else problem.lstrip(": ")
+
+
+def _problem(error: Any) -> tuple[str, str | None]:
+    """Return what follows the place of the error in its message, and a hint."""
+    shown = _shown(error.instance)
+    rule = error.validator_value
+    described = _described(error.absolute_path[-1], error.schema) if error.absolute_path else None
+    match error.validator:
+        case "type":
+            return f" must be {rule if isinstance(rule, str) else ' or '.join(rule)}, not {shown}", None
+        case "format" if rule == DURATION_FORMAT:
+            return f": {shown} is not a duration", DURATION_HINT
+        case "pattern" if described:
+            return f": {shown} is not valid", described
+        case "minLength" if rule == 1:
+            return " must not be empty", described
+        case "maxLength":
+            return f": {shown} is longer than {rule} characters", described
+        case "enum":
+            near = difflib.get_close_matches(str(error.instance), [str(each) for each in rule], n=1)
+            return f": {error.message}", f"did you mean {near[0]}?" if near else None
+        case _:
+            return f": {error.message}", None
+
+
+def _missing_key(error: Any, path: Path, name: str) -> Violation:
+    missing = next(key for key in error.validator_value if key not in error.instance)
+    hint = _described(missing, error.schema.get("properties", {}).get(missing))
+    return Violation(path, _said(name, path, f" lacks the key {missing}"), hint)
+
+
+def _described(key: str | int, schema: Any) -> str | None:
+    """Return what the schema's author says about a value, for a hint."""
+    description = schema.get("description") if isinstance(schema, Mapping) else None
+    return f"{key}: {description}" if description else None
+
+
+def _unknown_key(error: Any, path: Path, name: str) -> Violation:
     known = sorted(error.schema.get("properties", {}))
     extra = next(
         (key for key in error.instance if key not in known), "?"
     )  # patternProperties could have matched others
     near = difflib.get_close_matches(str(extra), known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-    where = f"config.{dotted(path)}" if path else "config"
-    return Violation((*path, extra), f"{where} has an unknown key {extra}", hint)
+    return Violation((*path, extra), _said(name, path, f" has an unknown key {extra}"), hint)
 
 
 def dotted(path: Path) -> str:
     """Write a path for people: ``"items[0].name"``."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
     return text
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -98,7 +98,12 @@ class Masker:
             self._add_text(str(value))
 
     def text(self, text: str) -> str:
-        """Return *text* with every secret replaced, also one of which a cut (``...``) left the beginning."""
+        """Return *text* with every secret replaced, also one of which a cut (``...``) left the beginning.
+
+        Lone surrogates, which JSON may hold, are written as escapes: neither xdist nor a file can take them.
+        """
+        if not text.isascii():
+            text = text.encode(errors="backslashreplace").decode()
         pattern = self._value_pattern()
         if pattern is not None:
             text = pattern.sub(MASK, text)
@@ -130,8 +135,11 @@ class Masker:
             return MASK
         above = (*above, id(tree))
         if isinstance(tree, Mapping):
-            return {key: self._entry(key, value, above) for key, value in tree.items()}
+            return {self._key(key): self._entry(key, value, above) for key, value in tree.items()}
         return [self._tree(each, above) for each in tree]
+
+    def _key(self, key: Any) -> Any:
+        return self.text(key) if isinstance(key, str) else key
 
     def _entry(self, key: Any, value: Any, above: tuple[int, ...]) -> Any:
         if self.is_secret_name(key) and value is not None and value != "":

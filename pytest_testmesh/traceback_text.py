@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 from pytest_testmesh.errors import MeshError
-from pytest_testmesh.failure_text import HEADLINE_WIDTH, cut, one_line
+from pytest_testmesh.failure_text import HEADLINE_WIDTH, cut
 from pytest_testmesh.secrets import Masker
+from pytest_testmesh.values import one_line
 
 _FRAMES = 10
 _MESSAGE_LINES = 10

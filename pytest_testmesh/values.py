@@ -16,6 +16,7 @@ from pytest_testmesh.errors import ExpressionError, MissingPathError
 _NUMBER_TEXT = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.[0-9]{1,300})?")
 _MAX_SHOWN = 60
 _MAX_KEYS_SHOWN = 12
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ _TYPE_NAMES: dict[type, str] = {
     datetime: "date",
     Missing: "missing",
 }
+
+
+def one_line(text: str) -> str:
+    """Put a text on one line, each space between words a single one; a terminal must not act on what it holds."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", " ".join(text.split()))
 
 
 def type_name(value: object) -> str:

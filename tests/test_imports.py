@@ -16,14 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent / "pytest_testmesh"
 
 # From the top down. Names on one line do not know each other; a folder is one name.
 LAYERS = """
-    __init__ plugin
+    __init__ plugin cli
     running
     collection terminal
     reporting starting
     traceback_text
     failure_text session _compat
-    runner
-    attempts
+    runner server
+    attempts registry
     repeating integrations external
     actions hookspecs records
     loader
@@ -31,15 +31,17 @@ LAYERS = """
     expressions
     scope
     builtin_values secrets schemas
-    model units polling values
-    errors
+    model units polling values settings
+    errors plugin_sdk
 """
 KNOW_PYTEST = {
     "plugin", "running", "collection", "terminal", "reporting", "starting", "session", "_compat", "hookspecs",
+    "cli.folders",
 }  # fmt: skip
 HEAVY = {
-    "click", "confluent_kafka", "faker", "jsonpath", "jsonschema", "minio", "neo4j", "prometheus_api_client",
-    "psutil", "psycopg2", "redis", "referencing", "requests", "urllib3", "yaml",
+    "click", "confluent_kafka", "faker", "fastapi", "filelock", "jinja2", "jsonpath", "jsonschema", "minio", "neo4j",
+    "prometheus_api_client", "psutil", "psycopg2", "redis", "referencing", "requests", "sqlparse", "starlette",
+    "urllib3", "uvicorn", "yaml",
 }  # fmt: skip
 
 HEIGHT = {name: -number for number, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}

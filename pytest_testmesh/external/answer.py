@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from pytest_testmesh.values import one_line
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -62,7 +65,7 @@ class Answer:
     def excerpt(self, size: int = 200) -> str:
         """Return the beginning of the body as one line of text."""
         text = self.body[: size * 4].decode(errors="backslashreplace")
-        text = " ".join(text.split())
+        text = one_line(text)
         return text if len(text) <= size else f"{text[: size - 3]}..."
 
 
@@ -70,7 +73,14 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large a number")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def read_answer(receive: Receive, method: str, max_bytes: int) -> Answer:
@@ -114,7 +124,9 @@ def _plain_head(head: bytes) -> _PlainHead | None:
     lengths = _LENGTH.findall(head)
     connections = _CONNECTION.findall(head) or [b""]
     keeps_alive = _KEEPS_ALIVE.get((head[7:8], connections[0]))
-    if b"\r\ntransfer-encoding" in head or keeps_alive is None or (len(lengths), len(connections)) != (1, 1):
+    if b"\r\ntransfer-encoding" in head or b"\r\ncontent-encoding" in head or keeps_alive is None:
+        return None
+    if len(lengths) != 1 or head.count(b"\r\ncontent-length") != 1 or len(connections) != 1:
         return None
     content_type = _CONTENT_TYPE.search(head)
     return _PlainHead(
@@ -147,16 +159,18 @@ class _Replay(io.RawIOBase):
         super().__init__()
         self._received = received
         self._receive = receive
-        self._ended = not received
+        self.ended = not received
 
     def readable(self) -> Literal[True]:
         return True
 
     def readinto(self, buffer: Buffer) -> int:
-        if self._ended:
+        if self.ended:
             return 0
         if not self._received:
-            return self._receive(buffer)
+            count = self._receive(buffer)
+            self.ended = not count
+            return count
         view = memoryview(buffer)
         count = min(len(view), len(self._received))
         view[:count], self._received = self._received[:count], self._received[count:]
@@ -173,10 +187,13 @@ def _read_any(source: _Replay, method: str, max_bytes: int) -> Answer:
     try:
         with http.client.HTTPResponse(source, method=method) as response:  # type: ignore[arg-type]  # see makefile
             response.begin()
+            _check_framing(response)
             body = _read_body(response, max_bytes)
     except http.client.RemoteDisconnected as exc:
         raise ConnectionError("it closed the connection without an answer") from exc
     except http.client.IncompleteRead as exc:
+        if not source.ended:  # http.client says the same when it cannot read the size of a chunk
+            raise AnswerError("the answer is not HTTP: a chunk of it has no size") from exc
         raise ConnectionError(_ENDED_EARLY) from exc
     except http.client.HTTPException as exc:
         raise AnswerError(f"the answer is not HTTP: {type(exc).__name__}: {exc}") from exc
@@ -187,6 +204,19 @@ def _read_any(source: _Replay, method: str, max_bytes: int) -> Answer:
         keeps_alive=not response.will_close,
         location=response.headers.get("Location"),
     )
+
+
+def _check_framing(response: HTTPResponse) -> None:
+    """Refuse what `http.client` would read on with, to wait for an end that never comes or to take half for all.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+    """
+    lengths = dict.fromkeys(each.strip() for each in response.headers.get_all("Content-Length", []))
+    if not response.chunked and (len(lengths) > 1 or not all(each.isdecimal() for each in lengths)):
+        raise AnswerError(f"the answer is not HTTP: its Content-Length is {' and '.join(lengths)}")
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise AnswerError(f"the answer is compressed ({encoding}), which was not asked for")
 
 
 def _read_body(response: HTTPResponse, max_bytes: int) -> bytes:

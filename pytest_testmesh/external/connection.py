@@ -134,9 +134,10 @@ class PluginEndpoint:
             self._give_back(connection, keep=whole)
 
     def close(self) -> None:
-        """Close the idle connection; calls under way close theirs when they end."""
+        """Close the idle connection; calls under way close theirs when they end, and none is kept any more."""
         with self._lock:
             connection, self._idle = self._idle, None
+            self._keep = False
         if connection is not None:
             connection.close()
 

@@ -53,16 +53,25 @@ class InfoCache:
         with self._lock:
             if self._load().get(str(manifest.folder)) == entry:
                 return
-            self._update(self._path, {str(manifest.folder): entry})
+            self._update(self._path, str(manifest.folder), entry)
 
-    def _update(self, path: Path, entries: Mapping[str, Any]) -> None:
-        """Add entries to what the file holds by now: other processes write it, too."""
+    def forget(self, folder: Path) -> None:
+        """Drop what is kept for the plugin in *folder*, an absolute path without links."""
+        if self._path is None:
+            return
+        with self._lock:
+            if str(folder) in self._read():
+                self._update(self._path, str(folder), None)
+
+    def _update(self, path: Path, folder: str, entry: Mapping[str, Any] | None) -> None:
+        """Set or drop one entry of what the file holds by now: other processes write it, too."""
         import filelock
 
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(f"{path}.lock", timeout=_LOCK_WAIT_S):
-                self._entries = {**self._read(), **entries}
+                others = {key: each for key, each in self._read().items() if key != folder}
+                self._entries = others if entry is None else {**others, folder: entry}
                 _write(path, {"format": _FORMAT, "plugins": self._entries})
         except OSError:
             # A folder that cannot be written to, as in many CI images: every session asks anew.
@@ -88,7 +97,7 @@ class InfoCache:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, encoding="utf-8", delete=False) as file:
-        json.dump(content, file, indent=1, sort_keys=True)
+        json.dump(content, file, indent=1)
     os.replace(file.name, path)
 
 

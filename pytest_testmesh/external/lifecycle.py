@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_testmesh.errors import (
     ActionTimeoutError,
     ExternalPluginError,
+    PluginGoneError,
     PluginProtocolError,
     PluginStartError,
 )
@@ -120,12 +121,14 @@ class ExternalPlugin:
 
         Raises:
             ActionTimeoutError: No answer in time; the process is killed, since it may be stuck for good.
+            PluginGoneError: The process ended before anything was sent.
             ExternalPluginError: The process ended or dropped the connection.
             PluginProtocolError: The answer is not HTTP, or too large.
         """
         process, endpoint = self._process, self._endpoint
         if process is None or endpoint is None:
-            raise self._error(f"is not running, so {action} cannot be run")
+            # Dropped by a call in another thread, which saw its end first.
+            raise PluginGoneError(f"plugin {self.id} is not running, so {action} cannot be run", plugin_id=self.id)
         printed = self.stderr.position
         over = False
         try:
@@ -245,7 +248,7 @@ class ExternalPlugin:
         for _ in attempts(_health_delays(), limit):
             code = process.exit_code()
             if code is not None:
-                if port_is_taken(process.port):
+                if port_is_taken(process.port) and not process.holds_port():
                     return False
                 raise self._exited(process, code)
             if limit.passed:
@@ -322,7 +325,9 @@ class ExternalPlugin:
         if code is None:
             return self._error(f"dropped {action}, its process still runs: {exc.strerror or exc}")
         lines = self.stderr.last_lines(_SEARCHED_LINES, printed)
-        return ExternalPluginError(
+        # Refused, so nothing was sent.
+        kind = PluginGoneError if isinstance(exc, ConnectionRefusedError) else ExternalPluginError
+        return kind(
             f"plugin {self.id} {describe_exit(code)} while it ran {action}{_telling(lines)}",
             plugin_id=self.id,
             stderr=tuple(lines[-_SHOWN_LINES:]),

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard
 
 from pytest_testmesh.errors import PluginManifestError
 from pytest_testmesh.model import EMPTY
+from pytest_testmesh.schemas import ConfigSchema
+from pytest_testmesh.values import shorten
 
 PluginType = Literal["action", "auth", "exporter", "importer", "reporter"]
 
 FILE_NAME = "manifest.json"
+SCHEMA_PATH = Path(__file__).with_name("manifest.schema.json")
+"""The JSON Schema of the file: what is allowed stands there alone, for editors and for `read_manifest`."""
 MAX_SIZE_BYTES = 1024 * 1024
-
-_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.|$)){0,127}")
-# https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string
-_SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
-    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +42,6 @@ class Manifest:
     config: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discovery:
-    """What a plugins folder holds, each part by folder name.
-
-    *broken* are manifests that cannot be used; *ignored* are folders whose ``manifest.json`` belongs to
-    another tool.
-    """
-
-    manifests: tuple[Manifest, ...] = ()
-    broken: tuple[PluginManifestError, ...] = ()
-    ignored: tuple[Path, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class _Source:
     """The parsed file with the line of each key, so that an error can point at it."""
@@ -68,86 +53,66 @@ class _Source:
     @property
     def plugin_id(self) -> str:
         declared = self.values.get("id")
-        return declared if isinstance(declared, str) and _ID.fullmatch(declared) else self.path.parent.name
+        return declared if is_plugin_id(declared) else self.path.parent.name
 
-    def error(self, message: str, *, key: str | None = None, hint: str | None = None) -> PluginManifestError:
-        line = self.lines.get(key) if key is not None else None
-        place = f"{self.path}:{line}" if line else str(self.path)
-        return PluginManifestError(f"{place}: {message}", plugin_id=self.plugin_id, hint=hint)
+    def error(
+        self, message: str, *, key: object = None, position: str = "", hint: str | None = None
+    ) -> PluginManifestError:
+        """Return the error at a key, or at the *position* ``:line`` of a file that could not be parsed."""
+        if isinstance(key, str) and key in self.lines:
+            position = f":{self.lines[key]}"
+        return PluginManifestError(
+            f"{self.path}{position}: {message}", plugin_id=self.plugin_id, hint=hint, folder=self.path.parent
+        )
+
+
+@cache
+def manifest_schema() -> ConfigSchema:
+    """Return the schema of ``manifest.json``, read from `SCHEMA_PATH` once."""
+    return ConfigSchema(json.loads(SCHEMA_PATH.read_bytes()), name="")
+
+
+@cache
+def _id_schema() -> ConfigSchema:
+    return ConfigSchema(manifest_schema().at(("id",)), name="id")
+
+
+def is_plugin_id(value: object) -> TypeGuard[str]:
+    """Whether a manifest may have *value* as its ``id``."""
+    return _id_schema().violation(value) is None
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read ``manifest.json`` of the plugin in *folder*.
 
-    Required: ``id``, ``name``, ``version`` (semver), ``type``, ``entry_point`` (a file inside the folder).
-    Optional: ``description``, ``author``, ``homepage``, ``permissions`` (texts), ``config`` (an object).
-    Other keys are left alone.
+    `SCHEMA_PATH` says which keys there are; others are left alone. What no schema can say: no key comes twice,
+    and ``entry_point`` is a file inside the folder, links followed.
 
     Raises:
         PluginManifestError: Not readable, not JSON, or a field is missing or wrong; names file and line.
     """
-    source = _read(folder / FILE_NAME)
-    if not _is_ours(source):
-        raise source.error("is no plugin manifest: it has neither id nor entry_point")
-    return _manifest(source)
+    manifest = read_if_ours(folder)
+    if manifest is None:
+        path = folder / FILE_NAME
+        raise _Source(path, EMPTY, EMPTY).error("is no plugin manifest: it has neither id nor entry_point")
+    return manifest
 
 
-def discover(plugins_dir: Path) -> Discovery:
-    """Read the manifest of every folder in *plugins_dir*; a missing folder holds nothing.
-
-    Two plugins of one id are both broken: neither may win by the order of their folders.
+def read_if_ours(folder: Path) -> Manifest | None:
+    """Do what `read_manifest` does; return None where ``manifest.json`` belongs to another tool.
 
     Raises:
-        PluginManifestError: *plugins_dir* itself cannot be read.
+        PluginManifestError: As `read_manifest`.
     """
-    manifests: list[Manifest] = []
-    broken: list[PluginManifestError] = []
-    ignored: list[Path] = []
-    for path in _manifest_files(plugins_dir):
-        try:
-            source = _read(path)
-            if _is_ours(source):
-                manifests.append(_manifest(source))
-            else:
-                ignored.append(path.parent)
-        except PluginManifestError as exc:
-            broken.append(exc)
-    unique, twins = _split_twins(manifests)
-    return Discovery(manifests=tuple(unique), broken=(*broken, *twins), ignored=tuple(ignored))
-
-
-def _manifest_files(plugins_dir: Path) -> list[Path]:
-    try:
-        folders = sorted(each for each in plugins_dir.iterdir() if not each.name.startswith("."))
-    except FileNotFoundError:
-        return []
-    except OSError as exc:
-        raise PluginManifestError(
-            f"plugins folder {plugins_dir} cannot be read: {exc.strerror}", plugin_id=plugins_dir.name
-        ) from exc
-    return [path for folder in folders if (path := folder / FILE_NAME).is_file()]
-
-
-def _split_twins(manifests: list[Manifest]) -> tuple[list[Manifest], list[PluginManifestError]]:
-    folders: dict[str, list[Path]] = {}
-    for manifest in manifests:
-        folders.setdefault(manifest.id, []).append(manifest.folder)
-    unique = [manifest for manifest in manifests if len(folders[manifest.id]) == 1]
-    twins = [
-        PluginManifestError(
-            f"{places[0] / FILE_NAME}: id {plugin_id} is also the id of {places[1] / FILE_NAME}",
-            plugin_id=plugin_id,
-            hint="give one of the two another id, or move it out of the plugins folder",
-        )
-        for plugin_id, places in folders.items()
-        if len(places) > 1
-    ]
-    return unique, twins
+    source = _read(folder / FILE_NAME)
+    return _manifest(source) if _is_ours(source) else None
 
 
 def _read(path: Path) -> _Source:
     source = _Source(path, EMPTY, EMPTY)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for whoever writes to it
+            raise source.error("is not a file")
         with path.open("rb") as file:
             data = file.read(MAX_SIZE_BYTES + 1)
     except OSError as exc:
@@ -158,24 +123,20 @@ def _read(path: Path) -> _Source:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = data.count(b"\n", 0, exc.start) + 1
-        raise PluginManifestError(
-            f"{path}:{line}: is not UTF-8: byte 0x{data[exc.start]:02x}", plugin_id=source.plugin_id
-        ) from exc
+        raise source.error(f"is not UTF-8: byte 0x{data[exc.start]:02x}", position=f":{line}") from exc
     return _parse(path, text)
 
 
 def _parse(path: Path, text: str) -> _Source:
-    plugin_id = path.parent.name
+    source = _Source(path, EMPTY, EMPTY)
     try:
         values = json.loads(text)
     except json.JSONDecodeError as exc:
-        raise PluginManifestError(
-            f"{path}:{exc.lineno}:{exc.colno}: is not JSON: {exc.msg}", plugin_id=plugin_id
-        ) from exc
+        raise source.error(f"is not JSON: {exc.msg}", position=f":{exc.lineno}:{exc.colno}") from exc
     except (RecursionError, ValueError) as exc:
-        raise PluginManifestError(f"{path}: is not usable JSON: {exc}", plugin_id=plugin_id) from exc
+        raise source.error(f"is not usable JSON: {exc}") from exc
     if not isinstance(values, dict):
-        return _Source(path, EMPTY, EMPTY)
+        return source
     lines, twice = _key_lines(text)
     source = _Source(path, values, lines)
     if twice is not None and _is_ours(source):
@@ -212,51 +173,32 @@ def _is_ours(source: _Source) -> bool:
 
 
 def _manifest(source: _Source) -> Manifest:
+    values = source.values
+    violation = manifest_schema().violation(values)
+    if violation is not None:
+        key = violation.path[0] if violation.path else None
+        raise source.error(violation.message, key=key, hint=violation.hint)
     return Manifest(
-        id=_matching(source, "id", _ID, "letters, digits, . _ and -, beginning with a letter or digit"),
-        name=_text(source, "name"),
-        version=_matching(source, "version", _SEMVER, 'a semantic version such as "1.0.0"'),
-        type=_plugin_type(source),
+        id=values["id"],
+        name=values["name"],
+        version=values["version"],
+        type=values["type"],
         entry_point=_entry_point(source),
         folder=source.path.parent.resolve(),
-        description=_optional(source, "description", str, "a text", ""),
-        author=_optional(source, "author", str, "a text", ""),
-        homepage=_optional(source, "homepage", str, "a text", ""),
-        permissions=_permissions(source),
-        config=MappingProxyType(_optional(source, "config", dict, "an object", {})),
+        description=values.get("description") or "",
+        author=values.get("author") or "",
+        homepage=values.get("homepage") or "",
+        permissions=tuple(values.get("permissions") or ()),
+        config=MappingProxyType(values.get("config") or {}),
     )
 
 
-def _text(source: _Source, key: str) -> str:
-    if key not in source.values:
-        raise source.error(f"{key} is missing", hint="required are id, name, version, type and entry_point")
-    value = source.values[key]
-    if not isinstance(value, str) or not value.strip():
-        raise source.error(f"{key} must be a text that is not empty, not {_shown(value)}", key=key)
-    return value
-
-
-def _matching(source: _Source, key: str, pattern: re.Pattern[str], words: str) -> str:
-    value = _text(source, key)
-    if not pattern.fullmatch(value):
-        raise source.error(f"{key} {_shown(value)} is not valid", key=key, hint=f"{key} is {words}")
-    return value
-
-
-def _plugin_type(source: _Source) -> PluginType:
-    value = _text(source, "type")
-    types = get_args(PluginType)
-    if value not in types:
-        raise source.error(f"type {_shown(value)} is not valid", key="type", hint=f"type is one of {', '.join(types)}")
-    return value  # type: ignore[return-value]  # one of the literals, as was just checked
-
-
 def _entry_point(source: _Source) -> Path:
-    value = _text(source, "entry_point")
+    value: str = source.values["entry_point"]
     folder = source.path.parent.resolve()
 
     def wrong(problem: str, hint: str) -> PluginManifestError:
-        return source.error(f"entry_point {_shown(value)} {problem}", key="entry_point", hint=hint)
+        return source.error(f"entry_point: {shorten(repr(value))} {problem}", key="entry_point", hint=hint)
 
     try:
         path = (folder / value).resolve()
@@ -268,24 +210,3 @@ def _entry_point(source: _Source) -> Path:
     if not exists:
         raise wrong("does not exist", f"it is looked for at {path}")
     return path
-
-
-def _permissions(source: _Source) -> tuple[str, ...]:
-    values = _optional(source, "permissions", list, "a list of texts", [])
-    if not all(isinstance(value, str) for value in values):
-        raise source.error(f"permissions must be a list of texts, not {_shown(values)}", key="permissions")
-    return tuple(values)
-
-
-def _optional(source: _Source, key: str, kind: Callable[..., Any], words: str, default: Any) -> Any:
-    value = source.values.get(key)
-    if value is None:
-        return default
-    if type(value) is not kind:
-        raise source.error(f"{key} must be {words}, not {_shown(value)}", key=key)
-    return value
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_testmesh.actions import Action, ActionContext
 from pytest_testmesh.errors import ExternalPluginError, FlowSchemaError, UnknownActionError
+from pytest_testmesh.external.discovery import Discovery, discover
 from pytest_testmesh.external.guard import Guard
 from pytest_testmesh.external.info_cache import InfoCache
 from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
-from pytest_testmesh.external.manifest import Discovery, Manifest, discover
+from pytest_testmesh.external.manifest import Manifest
+from pytest_testmesh.external.state import PluginState, read_state
 from pytest_testmesh.external.step import plugin_action, suggest
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import NEVER, Deadline
@@ -50,8 +52,9 @@ class ExternalPlugins:
         """What the plugins folder holds, read once."""
         with self._lock:
             if self._discovery is None:
-                self._discovery = discover(self._plugins_dir)
-                self._sort(self._discovery)
+                found = discover(self._plugins_dir)
+                self._sort(found, read_state(self._plugins_dir))
+                self._discovery = found
                 atexit.register(self._kill)
             return self._discovery
 
@@ -155,15 +158,17 @@ class ExternalPlugins:
         _ = self.discovery
         return self._plugins
 
-    def _sort(self, discovery: Discovery) -> None:
-        """Split what was found into plugins and refusals; a file with the enabled state would count here."""
-        for error in discovery.broken:
+    def _sort(self, found: Discovery, state: PluginState) -> None:
+        """Split what was found into plugins and refusals."""
+        for error in found.broken:
             self._refusals[error.plugin_id] = error
-        for manifest in discovery.manifests:
-            if manifest.type == "action":
-                self._plugins[manifest.id] = ExternalPlugin(manifest, self._limits, self._cache.store, self._guard)
-            else:
+        for manifest in found.manifests:
+            if manifest.type != "action":
                 self._refusals[manifest.id] = _no_action(manifest)
+            elif not state.is_enabled(manifest.id):
+                self._refusals[manifest.id] = _disabled(manifest)
+            else:
+                self._plugins[manifest.id] = ExternalPlugin(manifest, self._limits, self._cache.store, self._guard)
 
     def _server(self, name: str) -> ExternalPlugin | None:
         plugins = self._usable()
@@ -266,4 +271,12 @@ def _no_action(manifest: Manifest) -> ExternalPluginError:
         f"plugin {manifest.id} is of type {manifest.type}: a step needs one of type action",
         plugin_id=manifest.id,
         hint=f"type is set in {manifest.folder / 'manifest.json'}",
+    )
+
+
+def _disabled(manifest: Manifest) -> ExternalPluginError:
+    return ExternalPluginError(
+        f"plugin {manifest.id} is disabled",
+        plugin_id=manifest.id,
+        hint=f"testmesh plugins enable {manifest.id}",
     )

@@ -14,6 +14,7 @@ from pytest_testmesh.actions import Action, ActionContext
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionError,
+    PluginGoneError,
     PluginProtocolError,
     UnknownActionError,
 )
@@ -65,8 +66,10 @@ class _PluginStep:
         plugin = self._plugin
         printed = plugin.stdout.position, plugin.stderr.position
         try:
-            self._ensure_started(context)
-            answer = self._execute(self._merged(config), context)
+            try:
+                answer = self._execute(config, context)
+            except PluginGoneError:
+                answer = self._execute(config, context)
         finally:
             _add_output(plugin, printed, context)
         result = parse_result(plugin.id, self._name, answer)
@@ -96,9 +99,11 @@ class _PluginStep:
             hint=suggest(self._name, actions),
         )
 
-    def _execute(self, config: dict[str, Any], context: ActionContext) -> Answer:
-        body = self._encode(config, context)
-        context.exchange.sent = partial(_describe_request, self._plugin.id, self._name, config)
+    def _execute(self, config: Mapping[str, Any], context: ActionContext) -> Answer:
+        self._ensure_started(context)
+        merged = self._merged(config)
+        body = self._encode(merged, context)
+        context.exchange.sent = partial(_describe_request, self._plugin.id, self._name, merged)
         began = time.monotonic()
         answer = self._plugin.execute(self._name, body, self._deadline(context))
         duration_ms = (time.monotonic() - began) * 1000

@@ -1,6 +1,7 @@
 """A plugin that does one thing wrong or unusually: what its PLUGIN_ID names. It has the action PLUGIN_ID.run.
 
 Everything is written to the socket as bytes, one connection at a time, each kept alive until the client closes it.
+Each process that it starts writes itself down in the file ``processes`` of its folder: id, group, session.
 """
 
 import json
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 PORT = int(os.environ["PLUGIN_PORT"])
@@ -98,6 +100,11 @@ def executes(answer):
 
 def say(text, stream=sys.stderr):
     print(text, file=stream, flush=True)
+
+
+def note_process(pid=0):
+    with open("processes", "a") as file:
+        file.write(f"{pid or os.getpid()} {os.getpgid(pid)} {os.getsid(pid)}\n")
 
 
 # --- how it starts ---
@@ -229,6 +236,54 @@ def waits_for_connections():
     Patient(shutdown=shutdown).run()
 
 
+def flaps():
+    """Be healthy at every second question only."""
+    asked = []
+
+    def health(connection, body):
+        asked.append(1)
+        answer = http({"status": "healthy"}) if len(asked) % 2 == 0 else http({"status": "ill"}, "503 Ill")
+        connection.sendall(answer)
+
+    Plugin(health=health).run()
+
+
+def exits_after_health():
+    def health(connection, body):
+        connection.sendall(http({"status": "healthy"}))
+        connection.close()
+        os._exit(0)
+
+    Plugin(health=health).run()
+
+
+def goes_to_the_background():
+    """Serve as a daemon does, which ends the process that was started."""
+    if os.fork() == 0:
+        os.setsid()
+        Plugin().run()
+    os._exit(0)
+
+
+def closes_its_outputs():
+    for descriptor in (1, 2):
+        os.close(descriptor)
+    Plugin().run()
+
+
+def prints_all_the_time():
+    """Print about 10 MB each second, on both streams, for as long as it runs."""
+
+    def chatter(stream):
+        while True:
+            stream.write("0123456789abcde\n" * 3200)
+            time.sleep(0.01)
+
+    for stream in (sys.stdout, sys.stderr):
+        threading.Thread(target=chatter, args=[stream], daemon=True).start()
+    Plugin().run()
+
+
 # --- what /execute does ---
 
 
@@ -323,6 +378,74 @@ def echoes(connection, body):
     connection.sendall(http(success(received=received, cwd=os.getcwd(), port=PORT, id=ID, pid=os.getpid())))
 
 
+def flood(unit):
+    def answer(connection, body):
+        while True:
+            connection.sendall(unit * 1000)
+
+    return answer
+
+
+def made_late(make, *args, **kwargs):
+    """Make the answer when it is asked for: it would slow down the start of every plugin of this file."""
+    return executes(lambda connection, body: connection.sendall(make(*args, **kwargs)))
+
+
+def gzipped(body):
+    import gzip
+
+    return http(gzip.compress(json.dumps(body).encode()), headers=["Content-Encoding: gzip"])
+
+
+def many_logs(count):
+    return http({**success(ok=True), "logs": [{"message": f"line {n}"} for n in range(count)]})
+
+
+def large(megabytes):
+    return http(success(x="x" * megabytes * 1024 * 1024))
+
+
+def long_error(size):
+    return http({"success": False, "error": {"code": "BIG", "message": "x" * size}})
+
+
+def closes_at_random(connection, body):
+    connection.sendall(http(success(ok=True)))
+    if os.urandom(1)[0] < 128:
+        raise Close
+
+
+def leaves_after_answer(connection, body):
+    """Answer, close every socket, and end a moment later: a call in between finds nobody who listens."""
+    connection.sendall(http(success(pid=os.getpid())))
+    connection.shutdown(socket.SHUT_RDWR)
+    os.closerange(3, 100)
+    time.sleep(0.3)
+    os._exit(5)
+
+
+def ignores_the_listener(connection, body):
+    """Answer and stop to listen, but live on."""
+    connection.sendall(http(success(ok=True)))
+    connection.shutdown(socket.SHUT_RDWR)
+    os.closerange(3, 100)
+    time.sleep(600)
+
+
+def dies_of_bytes(connection, body):
+    sys.stderr.buffer.write(b"Fatal error: caf\xe9 \xff is closed\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def prints_very_much(connection, body):
+    """Print 200 MB as fast as the pipe takes them."""
+    for _ in range(200):
+        sys.stdout.buffer.write(b"x" * 999_999 + b"\n")
+    say("last words", sys.stdout)
+    connection.sendall(http(success(ok=True)))
+
+
 def prints_bytes(connection, body):
     sys.stdout.buffer.write(b"caf\xe9 \xff\n")
     sys.stdout.flush()
@@ -346,6 +469,54 @@ def leaves_children(connection, body):
     connection.sendall(http(success(child=child.pid)))
 
 
+def lingers(start):
+    """Answer once a process that *start* starts has written itself down; that one ends only when it is killed."""
+
+    def answer(connection, body):
+        read_end, write_end = os.pipe()
+
+        def linger():
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            signal.alarm(300)
+            note_process()
+            os.write(write_end, b"x")
+            time.sleep(600)
+
+        start(linger)
+        os.read(read_end, 1)
+        connection.sendall(http(success(ok=True)))
+
+    return answer
+
+
+def child(run):
+    if os.fork() == 0:
+        run()
+        os._exit(0)
+
+
+def detached_child(run):
+    """Start a process in a session of its own whose parent has ended, as daemons do."""
+    if os.fork() == 0:
+        os.setsid()
+        child(run)
+        os._exit(0)
+    os.wait()
+
+
+def forgets(connection, body):
+    """Start a process that has nothing of this one: neither its session nor its environment."""
+    child = subprocess.Popen(["sleep", "300"], start_new_session=True, env={"PATH": os.environ["PATH"]})
+    note_process(child.pid)
+    connection.sendall(http(success(ok=True)))
+
+
+def stops(connection, body):
+    connection.sendall(http(success(ok=True)))
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def leaves_children_and_dies(connection, body):
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     os._exit(1)
@@ -354,6 +525,52 @@ def leaves_children_and_dies(connection, body):
 def ignores_shutdown():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Plugin(shutdown=http({"error": "not found"}, "404 Not Found")).run()
+
+
+# --- more than one call at a time ---
+
+
+class Threaded(Plugin):
+    """Serves every connection in a thread of its own."""
+
+    def run(self):
+        with socket.create_server(("127.0.0.1", PORT)) as listener:
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=self.serve_and_close, args=[connection], daemon=True).start()
+
+    def serve_and_close(self, connection):
+        with connection:
+            self.serve(connection)
+
+
+def meets():
+    """Answer once as many calls as ``config.calls`` says are under way."""
+    under_way = []
+    changed = threading.Condition()
+
+    def meet(connection, body):
+        with changed:
+            under_way.append(1)
+            changed.notify_all()
+            changed.wait_for(lambda: len(under_way) >= json.loads(body)["config"]["calls"])
+        connection.sendall(http(success(ok=True)))
+
+    Threaded(execute=meet).run()
+
+
+def dies_when_told(connection, body):
+    if json.loads(body)["config"].get("die"):
+        dies(connection, body)
+    time.sleep(0.01)
+    connection.sendall(http(success(pid=os.getpid())))
+
+
+def writes_down(connection, body):
+    with open("calls", "a") as file:
+        file.write(json.loads(body)["config"]["name"] + "\n")
+    time.sleep(0.005)
+    connection.sendall(http(success(ok=True)))
 
 
 FAILURE = {
@@ -383,6 +600,11 @@ BEHAVIOURS = {
     "orphan-on-its-port": orphan_on_its_port,
     "detached-child-on-its-port": detached_child_on_its_port,
     "waits-for-connections": waits_for_connections,
+    "health-flaps": flaps,
+    "exits-after-health": exits_after_health,
+    "goes-to-the-background": goes_to_the_background,
+    "closes-its-outputs": closes_its_outputs,
+    "prints-all-the-time": prints_all_the_time,
     "health-starting": lambda: Plugin(health=http({"status": "starting"})).run(),
     "health-without-status": lambda: Plugin(health=http({"ok": True})).run(),
     "health-not-json": lambda: Plugin(health=http(b"I am fine")).run(),
@@ -399,6 +621,8 @@ BEHAVIOURS = {
     "info-schema-text": lambda: Plugin(info=http(info(schema="object"))).run(),
     "info-hangs": lambda: Plugin(info=hangs).run(),
     "info-dies": lambda: Plugin(info=dies).run(),
+    "info-twice": lambda: Plugin(info=http({**info(), "actions": info()["actions"] * 2})).run(),
+    "info-of-another": lambda: Plugin(info=http({**info(), "id": "somebody-else"})).run(),
     "info-without-actions": lambda: Plugin(info=http({"id": ID, "name": ID, "version": "1.0.0"})).run(),
     "info-null-actions": lambda: Plugin(info=http({"id": ID, "actions": None})).run(),
     # answers to /execute that are wrong
@@ -433,12 +657,51 @@ BEHAVIOURS = {
     "dies-once": executes(dies_once),
     "killed": executes(killed),
     "drops": executes(drops),
+    "dies-of-bytes": executes(dies_of_bytes),
+    "leaves-after-answer": executes(leaves_after_answer),
+    "stops-to-listen": executes(ignores_the_listener),
     "half-a-body": executes(half_a_body),
     "not-http": executes(b"SSH-2.0-OpenSSH_9.2\r\n"),
     "many-headers": executes(b"HTTP/1.1 200 OK\r\n" + b"X-Header: 1\r\n" * 1000 + b"\r\n"),
     "announces-much": executes(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"),
     "endless": executes(endless),
     "endless-chunks": executes(endless_chunks),
+    "two-lengths": executes(http(success(ok=True), headers=["Content-Length: 3"])),
+    "negative-length": executes(
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n" + json.dumps(success(ok=True)).encode()
+    ),
+    "length-no-number": executes(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}"),
+    "bad-chunk-size": executes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n{}\r\n0\r\n\r\n"),
+    "gzipped": made_late(gzipped, success(ok=True)),
+    "continues-for-ever": executes(flood(b"HTTP/1.1 100 Continue\r\n\r\n")),
+    "early-hints": executes(b"HTTP/1.1 103 Early Hints\r\n\r\n" + http(success(ok=True))),
+    "switches-protocols": executes(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"),
+    "no-content": executes(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "odd-status": executes(http(success(ok=True), "999 Whatever")),
+    "long-header": executes(b"HTTP/1.1 200 OK\r\nX-Header: " + b"x" * 100_000 + b"\r\n\r\n{}"),
+    "endless-header": executes(flood(b"x")),
+    "answer-utf-16": executes(http(json.dumps(success(ok=True)).encode("utf-16"))),
+    "answer-huge-number": executes(http(b'{"success": true, "output": {"x": 1' + b"0" * 10_000 + b"}}")),
+    "answer-infinite": executes(http(b'{"success": true, "output": {"x": 1e400}}')),
+    "answer-lone-surrogate": executes(
+        http(
+            {
+                **success(x="\ud800"),
+                "logs": [{"message": "\ud800", "timestamp": "\ud800"}],
+                "metrics": {"\ud800": ["\ud800"]},
+            }
+        )
+    ),
+    "answer-much": made_late(large, megabytes=2),
+    "logs-many": made_late(many_logs, 10_000),
+    "log-level-number": executes(http({**success(ok=True), "logs": [{"level": 5, "message": "x"}]})),
+    "error-in-lines": executes(http({"success": False, "error": {"code": "A\nB", "message": "one\ntwo\n\nthree"}})),
+    "error-escapes": executes(
+        http({"success": False, "error": {"code": "RED", "message": "\x1b[31mred\x1b[2J \x00 \x07 \ud800"}})
+    ),
+    "error-huge": made_late(long_error, 100_000),
+    "error-code-number": executes(http({"success": False, "error": {"code": 5, "message": "x"}})),
+    "fails-and-succeeds": executes(http({**success(ok=True), "error": {"code": "NO", "message": "but no"}})),
     # unusual, but right
     "http-10": executes(bare(success(ok=True))),
     "http-10-with-length": executes(http(success(ok=True), version="HTTP/1.0")),
@@ -459,17 +722,31 @@ BEHAVIOURS = {
     "counts-then-drops": executes(counts_then_drops),
     "answers-then-closes": executes(answers_then_closes),
     "answers-twice": executes(answers_twice),
+    "longer-than-its-length": executes(http(success(ok=True)) + b"and more"),
+    "closes-at-random": executes(closes_at_random),
     "nulls": executes(http({"success": True, "output": None, "logs": None, "metrics": None, "error": None})),
     "more-keys": executes(http({**success(ok=True), "version": 2, "logs": [{"message": "x", "timestamp": 5}]})),
     "prints-bytes": executes(prints_bytes),
     "prints-unflushed": executes(prints_unflushed),
     "prints-much": executes(prints_much),
+    "prints-very-much": executes(prints_very_much),
     "ignores-shutdown": ignores_shutdown,
     "shutdown-drops": lambda: Plugin(shutdown=dies).run(),
     "shutdown-hangs": lambda: Plugin(shutdown=hangs).run(),
+    "goes-on-after-shutdown": lambda: Plugin(shutdown=http({"message": "bye"})).run(),
+    "forks": executes(lingers(child)),
+    "detaches": executes(lingers(detached_child)),
+    "forgets": executes(forgets),
+    "stops": executes(stops),
     "leaves-children": executes(leaves_children),
     "leaves-children-and-dies": executes(leaves_children_and_dies),
+    # calls at once
+    "meets": meets,
+    "dies-when-told": lambda: Threaded(execute=dies_when_told).run(),
+    "writes-down": lambda: Threaded(execute=writes_down).run(),
+    "hangs-in-threads": lambda: Threaded(execute=hangs).run(),
 }
 
 if __name__ == "__main__":
+    note_process()
     BEHAVIOURS[ID]()

@@ -188,7 +188,7 @@ def test_a_broken_manifest_is_told_to_those_who_name_the_plugin(offer, make_pool
     pool.prepare([name, "fine.run"])
 
     assert "fine" == pool.call("fine.run")["by"]
-    with pytest.raises(PluginManifestError, match=r'manifest\.json:4: version "1" is not valid'):
+    with pytest.raises(PluginManifestError, match=r"manifest\.json:4: version: '1' is not valid"):
         pool.find(name)
 
 
@@ -203,7 +203,7 @@ def test_an_unknown_action_names_the_plugins_that_could_not_be_asked(add_plugin,
 
     assert "unknown action scraper.navigate" == caught.value.message
     assert "plugin my-scraper exited with code 1 before it was healthy: no browser" in caught.value.hint
-    assert 'version "x" is not valid' in caught.value.hint
+    assert "version: 'x' is not valid" in caught.value.hint
 
 
 def test_an_unknown_action_gets_near_matches_from_what_the_plugins_list(offer, make_pool):

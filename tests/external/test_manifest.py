@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_testmesh.errors import PluginManifestError
-from pytest_testmesh.external.manifest import discover, read_manifest
+from pytest_testmesh.external.discovery import discover
+from pytest_testmesh.external.manifest import SCHEMA_PATH, PluginType, is_plugin_id, read_manifest
 
 GOOD = {"id": "my-plugin", "name": "My Plugin", "version": "1.0.0", "type": "action", "entry_point": "server.py"}
 
@@ -85,42 +90,48 @@ def test_a_good_manifest_is_accepted(folder, content):
 
 
 REFUSED = {
-    "no id": (without("id"), ": id is missing"),
-    "no name": (without("name"), ": name is missing"),
-    "no version": (without("version"), ": version is missing"),
-    "no type": (without("type"), ": type is missing"),
-    "no entry point": (without("entry_point"), ": entry_point is missing"),
-    "id number": ({**GOOD, "id": 5}, ":2: id must be a text that is not empty, not 5"),
-    "id empty": ({**GOOD, "id": ""}, ':2: id must be a text that is not empty, not ""'),
-    "id dot dot": ({**GOOD, "id": ".."}, ':2: id ".." is not valid'),
-    "id with dots in a row": ({**GOOD, "id": "a..b"}, ':2: id "a..b" is not valid'),
-    "id path": ({**GOOD, "id": "../outside"}, ':2: id "../outside" is not valid'),
-    "id backslash": ({**GOOD, "id": "a\\b"}, ':2: id "a\\\\b" is not valid'),
-    "id with a space": ({**GOOD, "id": "my plugin"}, ':2: id "my plugin" is not valid'),
-    "id with a line end": ({**GOOD, "id": "my-plugin\n"}, ':2: id "my-plugin\\n" is not valid'),
-    "id ends with a dot": ({**GOOD, "id": "my."}, ':2: id "my." is not valid'),
-    "id too long": ({**GOOD, "id": "x" * 200}, ":2: id "),
-    "name null": ({**GOOD, "name": None}, ":3: name must be a text that is not empty, not null"),
-    "version short": ({**GOOD, "version": "1.0"}, ':4: version "1.0" is not valid'),
-    "version v": ({**GOOD, "version": "v1.0.0"}, ':4: version "v1.0.0" is not valid'),
-    "version number": ({**GOOD, "version": 1.0}, ":4: version must be a text that is not empty, not 1.0"),
-    "type unknown": ({**GOOD, "type": "actions"}, ':5: type "actions" is not valid'),
-    "entry point missing": ({**GOOD, "entry_point": "run.py"}, ':6: entry_point "run.py" does not exist'),
-    "entry point folder": ({**GOOD, "entry_point": "."}, ':6: entry_point "." does not exist'),
+    "no id": (without("id"), ": lacks the key id"),
+    "no name": (without("name"), ": lacks the key name"),
+    "no version": (without("version"), ": lacks the key version"),
+    "no type": (without("type"), ": lacks the key type"),
+    "no entry point": (without("entry_point"), ": lacks the key entry_point"),
+    "id number": ({**GOOD, "id": 5}, ":2: id must be string, not 5"),
+    "id empty": ({**GOOD, "id": ""}, ":2: id: '' is not valid"),
+    "id dot dot": ({**GOOD, "id": ".."}, ":2: id: '..' is not valid"),
+    "id with dots in a row": ({**GOOD, "id": "a..b"}, ":2: id: 'a..b' is not valid"),
+    "id path": ({**GOOD, "id": "../outside"}, ":2: id: '../outside' is not valid"),
+    "id backslash": ({**GOOD, "id": "a\\b"}, ":2: id: 'a\\\\b' is not valid"),
+    "id with a space": ({**GOOD, "id": "my plugin"}, ":2: id: 'my plugin' is not valid"),
+    "id with a line end": ({**GOOD, "id": "my-plugin\n"}, ":2: id: 'my-plugin\\n' is not valid"),
+    "id begins with a dot": ({**GOOD, "id": ".my"}, ":2: id: '.my' is not valid"),
+    "id ends with a dot": ({**GOOD, "id": "my."}, ":2: id: 'my.' is not valid"),
+    "id not ASCII": ({**GOOD, "id": "größe"}, ":2: id: 'größe' is not valid"),
+    "id too long": ({**GOOD, "id": "x" * 129}, f":2: id: '{'x' * 56}... is longer than 128 characters"),
+    "name null": ({**GOOD, "name": None}, ":3: name must be string, not null"),
+    "name of spaces": ({**GOOD, "name": "  "}, ":3: name: '  ' is not valid"),
+    "version short": ({**GOOD, "version": "1.0"}, ":4: version: '1.0' is not valid"),
+    "version v": ({**GOOD, "version": "v1.0.0"}, ":4: version: 'v1.0.0' is not valid"),
+    "version with a line end": ({**GOOD, "version": "1.0.0\n"}, ":4: version: '1.0.0\\n' is not valid"),
+    "version of other digits": ({**GOOD, "version": "1.0.٣"}, ":4: version: '1.0.٣' is not valid"),
+    "version number": ({**GOOD, "version": 1.0}, ":4: version must be string, not 1.0"),
+    "type unknown": ({**GOOD, "type": "actions"}, ":5: type: 'actions' is not one of ['action', 'auth', 'exporter', "),
+    "entry point empty": ({**GOOD, "entry_point": ""}, ":6: entry_point must not be empty"),
+    "entry point missing": ({**GOOD, "entry_point": "run.py"}, ":6: entry_point: 'run.py' does not exist"),
+    "entry point folder": ({**GOOD, "entry_point": "."}, ":6: entry_point: '.' does not exist"),
     "entry point above": (
         {**GOOD, "entry_point": "../other/server.py"},
-        ':6: entry_point "../other/server.py" leads out of the plugin\'s folder',
+        ":6: entry_point: '../other/server.py' leads out of the plugin's folder",
     ),
     "entry point absolute": (
         {**GOOD, "entry_point": "/bin/sh"},
-        ':6: entry_point "/bin/sh" leads out of the plugin\'s folder',
+        ":6: entry_point: '/bin/sh' leads out of the plugin's folder",
     ),
-    "entry point with NUL": ({**GOOD, "entry_point": "a\0b"}, ':6: entry_point "a\\u0000b" cannot be used'),
-    "entry point too long": ({**GOOD, "entry_point": "x" * 5000}, ":6: entry_point "),
-    "description number": ({**GOOD, "description": 5}, ":7: description must be a text, not 5"),
-    "config list": ({**GOOD, "config": [1]}, ":7: config must be an object, not [1]"),
-    "permissions text": ({**GOOD, "permissions": "network"}, ':7: permissions must be a list of texts, not "network"'),
-    "permissions numbers": ({**GOOD, "permissions": [1]}, ":7: permissions must be a list of texts, not [1]"),
+    "entry point with NUL": ({**GOOD, "entry_point": "a\0b"}, ":6: entry_point: 'a\\x00b' cannot be used"),
+    "entry point too long": ({**GOOD, "entry_point": "x" * 5000}, ":6: entry_point: "),
+    "description number": ({**GOOD, "description": 5}, ":7: description must be string or null, not 5"),
+    "config list": ({**GOOD, "config": [1]}, ":7: config must be object or null, not [1]"),
+    "permissions text": ({**GOOD, "permissions": "x"}, ":7: permissions must be array or null, not 'x'"),
+    "permissions numbers": ({**GOOD, "permissions": ["network", 1]}, ":7: permissions[1] must be string, not 1"),
     "not JSON": (b'{\n  "id": "x",\n  oops\n}', ":3:3: is not JSON: Expecting property name"),
     "empty file": (b"", ":1:1: is not JSON: Expecting value"),
     "not UTF-8": (b'{\n  "id": "\xff"}', ":2: is not UTF-8: byte 0xff"),
@@ -145,15 +156,69 @@ def test_a_bad_manifest_is_refused_with_file_line_and_value(folder, content, mes
     assert caught.value.message.startswith(f"{folder / 'manifest.json'}{message}")
 
 
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (without("version"), 'version: a semantic version such as "1.0.0"'),
+        ({**GOOD, "id": "a b"}, "id: the action's name in flows: letters, digits, . _ and -, beginning with a letter"),
+        ({**GOOD, "type": "actions"}, "did you mean action?"),
+        ({**GOOD, "entry_point": "../x"}, "name a file inside "),
+    ],
+    ids=["missing", "pattern", "type", "entry point"],
+)
+def test_the_hint_says_what_is_right(folder, content, hint):
+    with pytest.raises(PluginManifestError) as caught:
+        read_manifest(write(folder, content))
+
+    assert (caught.value.hint or "").startswith(hint)
+
+
+def test_the_schema_is_valid_and_explains_every_key():
+    schema = json.loads(SCHEMA_PATH.read_bytes())
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert jsonschema.Draft202012Validator is jsonschema.validators.validator_for(schema)
+    assert all(each["title"] and each["description"] for each in schema["properties"].values())
+    assert get_args(PluginType) == tuple(schema["properties"]["type"]["enum"])
+
+
+def test_a_usual_manifest_is_read_without_jsonschema(folder):
+    write(folder, {**GOOD, "description": "d", "author": "a", "permissions": ["network"], "config": {"timeout": 30}})
+    code = (
+        "import sys; from pathlib import Path; from pytest_testmesh.external.manifest import read_manifest;"
+        "read_manifest(Path(sys.argv[1])); print('jsonschema' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+
+    assert "False\n" == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("expected", "value"),
+    [(True, "my-plugin"), (True, "a.b"), (False, ".."), (False, "a/b"), (False, ""), (False, None), (False, "x\n")],
+)
+def test_an_id_is_told_from_other_texts(expected, value):
+    assert expected is is_plugin_id(value)
+
+
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(folder):
+    os.mkfifo(folder / "manifest.json")
+
+    with pytest.raises(PluginManifestError, match=r"manifest\.json: is not a file"):
+        read_manifest(folder)
+
+
 def test_a_missing_manifest_is_an_error_of_its_own(folder):
     with pytest.raises(PluginManifestError, match=r"manifest\.json: cannot be read: No such file"):
         read_manifest(folder)
 
 
 def test_the_line_is_that_of_the_key_at_the_top_not_of_a_nested_one(folder):
-    write(folder, b'{\n"config": {"version": 1},\n"id": "x", "name": "x", "type": "action",\n"version": "1"}')
+    top = b'"id": "x", "name": "x", "type": "action", "entry_point": "server.py"'
+    write(folder, b'{\n"config": {"version": 1},\n' + top + b',\n"version": "1"}')
 
-    with pytest.raises(PluginManifestError, match=':4: version "1" is not valid'):
+    with pytest.raises(PluginManifestError, match=":4: version: '1' is not valid"):
         read_manifest(folder)
 
 
@@ -193,7 +258,20 @@ def test_discovery_tells_good_broken_and_foreign_manifests_apart(folder):
 
     assert ["my-plugin"] == [manifest.id for manifest in found.manifests]
     assert ["other", "unreadable"] == [error.plugin_id for error in found.broken]
+    assert [plugins_dir / "broken", plugins_dir / "unreadable"] == [error.folder for error in found.broken]
     assert (plugins_dir / "extension",) == found.ignored
+
+
+def test_discovery_says_where_a_linked_plugin_is_linked_from(folder, tmp_path):
+    write(folder, GOOD)
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+
+    found = discover(folder.parent)
+
+    assert elsewhere == found.manifests[0].folder
+    assert {"my-plugin": folder} == dict(found.places)
 
 
 def test_two_plugins_of_one_id_are_both_broken(folder):
@@ -206,8 +284,9 @@ def test_two_plugins_of_one_id_are_both_broken(folder):
     found = discover(folder.parent)
 
     assert () == found.manifests
-    assert ["my-plugin"] == [error.plugin_id for error in found.broken]
-    assert "twin" in found.broken[0].message
+    assert ["my-plugin", "my-plugin"] == [error.plugin_id for error in found.broken]
+    assert [folder, twin] == [error.folder for error in found.broken]
+    assert f"is also the id of {twin / 'manifest.json'}" in found.broken[0].message
 
 
 def test_a_plugins_folder_that_is_not_there_holds_nothing(tmp_path):

@@ -1,0 +1,53 @@
+"""A plugin for the tests of the server; its id says how it behaves, words joined by ``-``.
+
+``slow`` is healthy after a while, ``broken`` exits at once, ``detaching`` leaves a process in a session of its own,
+``never`` does not even listen, ``deaf`` does not know ``/shutdown`` and ignores SIGTERM.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+PLUGIN_ID = os.environ["PLUGIN_ID"]
+MANNERS = PLUGIN_ID.split("-")
+
+if "broken" in MANNERS:
+    sys.exit("ValueError: this plugin is broken")
+if "detaching" in MANNERS:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+if "deaf" in MANNERS:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "slow" in MANNERS:
+    time.sleep(1.5)
+if "never" in MANNERS:
+    time.sleep(600)
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        actions = [{"id": f"{PLUGIN_ID}.run", "name": "Run", "schema": {"type": "object"}}]
+        self.answer({"status": "healthy", "id": PLUGIN_ID, "actions": actions})
+
+    def do_POST(self):
+        if self.path != "/shutdown" or "deaf" in MANNERS:
+            self.send_error(404)
+            return
+        self.answer({})
+        os._exit(0)
+
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+HTTPServer(("127.0.0.1", int(os.environ["PLUGIN_PORT"])), Handler).serve_forever()
