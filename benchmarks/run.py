@@ -19,7 +19,7 @@ from typing import Any
 
 from harness import Figure
 
-ROWS = ("startup", "collect", "http", "process", "engine", "plugin", "start")
+ROWS = ("startup", "collect", "http", "process", "engine", "plugin", "start", "redis")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -114,6 +114,8 @@ class ActionContext:
     *deadline* is the earliest of the step's, the flow's and the phase's; an action adds its own ``timeout``
     with ``deadline.earlier(...)`` and must not outlast it. *session* lives as long as the pytest process,
     *item* as long as one run of the flow. Paths in a config are relative to *flow_dir*, the flow file's folder.
+    *settings* are the connection settings given once for all flows, by name: ``{"redis_url": ...}``. *raw* says
+    that the step's config is not to be filled in, which concerns actions that fill in a part of it themselves.
     *logs* (``{"level", "message"}``) and *metrics* go to the reports. Texts put into *secrets* are masked in every
     report. *own_result* is the object that the action itself returned; what a hook puts in its place is checked.
     """
@@ -126,6 +128,8 @@ class ActionContext:
     deadline: Deadline = NEVER
     session: Resources = field(default_factory=Resources)
     item: Resources = field(default_factory=Resources)
+    settings: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    raw: bool = False
     exchange: Exchange = field(default_factory=Exchange)
     logs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)

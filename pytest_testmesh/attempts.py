@@ -128,7 +128,7 @@ class located:
 
 def expressions_as_written(step: Step, action: Action) -> dict[str, Any]:
     """Return the part of a config that the action evaluates itself."""
-    written = step.config.value
+    written = step.config.written
     if not isinstance(written, Mapping):
         return {}
     return {key: written[key] for key in action.expressions if key in written}

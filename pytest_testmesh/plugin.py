@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_testmesh.settings import SETTINGS
+
 if TYPE_CHECKING:
     from pytest_testmesh.external.pool import ExternalPlugins
     from pytest_testmesh.terminal import StepLines
@@ -47,6 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         help="further names whose values are masked in every report, such as iban or x-session",
     )
+    for name, text in SETTINGS.items():
+        parser.addini(f"testmesh_{name}", help=f"{text}; $TESTMESH_{name.upper()} wins")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -61,7 +65,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     patterns = parent.config.getini("testmesh_files")
     if patterns and not parent.session.isinitpath(file_path) and not _matches(file_path, patterns, parent):
         return None
-    from pytest_testmesh.loader import MAX_SIZE_BYTES, looks_like_flow
+    from pytest_testmesh.sniff import MAX_SIZE_BYTES, looks_like_flow
 
     try:
         with file_path.open("rb") as file:

@@ -12,7 +12,7 @@ import pluggy
 from pytest_testmesh.actions import Action, ActionContext, Exchange, Resources
 from pytest_testmesh.attempts import AttemptRunner, seen_values
 from pytest_testmesh.errors import ActionTimeoutError, MeshError, StepError, StepNotCompletedError
-from pytest_testmesh.model import Flow, Phase, Step
+from pytest_testmesh.model import EMPTY, Flow, Phase, Step
 from pytest_testmesh.polling import NEVER, Deadline, attempts
 from pytest_testmesh.records import Attempt, Failure, StepRecord
 from pytest_testmesh.repeating import Repeat, repeat_for
@@ -43,6 +43,7 @@ class FlowRun:
         flow_dir: Path,
         flow_id: str,
         execution_id: str,
+        settings: Mapping[str, str] = EMPTY,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.flow = flow
@@ -58,6 +59,7 @@ class FlowRun:
         self._flow_dir = flow_dir
         self._flow_id = flow_id
         self._execution_id = execution_id
+        self._settings = settings
         self._sleep = sleep
         self._deadline: Deadline | None = None
         self._attempts = AttemptRunner(scope, hook)
@@ -213,6 +215,8 @@ class FlowRun:
             flow_dir=self._flow_dir,
             session=self._session,
             item=self._item,
+            settings=self._settings,
+            raw=step.raw,
             exchange=record.exchange,
             logs=record.logs,
             metrics=record.metrics,

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_testmesh.actions import Action, ActionRegistry, Resources
 from pytest_testmesh.errors import FlowSchemaError, MeshError
+from pytest_testmesh.settings import resolve_settings
 from pytest_testmesh.values import from_text
 
 if TYPE_CHECKING:
@@ -100,13 +101,16 @@ def external_plugins(config: pytest.Config) -> ExternalPlugins:
     if _EXTERNAL not in config.stash:
         from pytest_testmesh.external.pool import ExternalPlugins
 
-        config.stash[_EXTERNAL] = ExternalPlugins(plugins_dir(config), cache_path=_info_cache(config))
+        folder = plugins_dir(config)
+        cache_path = info_cache_path(config) if folder.is_dir() else None
+        config.stash[_EXTERNAL] = ExternalPlugins(folder, cache_path=cache_path)
     return config.stash[_EXTERNAL]
 
 
-def _info_cache(config: pytest.Config) -> Path | None:
+def info_cache_path(config: pytest.Config) -> Path | None:
+    """Return the file, in pytest's cache folder, that keeps what ``/info`` of each plugin listed; None: nowhere."""
     cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
-    if cache is None or not plugins_dir(config).is_dir():
+    if cache is None:
         return None
     try:
         return cache.mkdir("testmesh") / "plugins.json"  # type: ignore[no-any-return]
@@ -120,6 +124,11 @@ def plugins_dir(config: pytest.Config) -> Path:
     if option:
         return Path(config.invocation_params.dir, option)
     return config.rootpath / (config.getini("testmesh_plugins_dir") or "plugins")
+
+
+def connection_settings(config: pytest.Config) -> Mapping[str, str]:
+    """Return the connection settings that are given once for all flows."""
+    return resolve_settings(config.getini, os.environ)
 
 
 def command_line_variables(config: pytest.Config) -> Mapping[str, Any]:

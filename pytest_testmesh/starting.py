@@ -17,7 +17,13 @@ from pytest_testmesh.errors import UndefinedNameError, UnknownActionError
 from pytest_testmesh.model import Flow, Step
 from pytest_testmesh.runner import FlowRun
 from pytest_testmesh.scope import Scope
-from pytest_testmesh.session import command_line_variables, plugins_dir, registry_for, session_resources
+from pytest_testmesh.session import (
+    command_line_variables,
+    connection_settings,
+    plugins_dir,
+    registry_for,
+    session_resources,
+)
 
 
 def start_run(item: FixtureItem, flow: Flow) -> FlowRun:
@@ -40,6 +46,7 @@ def start_run(item: FixtureItem, flow: Flow) -> FlowRun:
         flow_dir=item.path.parent,
         flow_id=scope.builtins.constants["FLOW_ID"],
         execution_id=execution_id,
+        settings=connection_settings(item.config),
     )
 
 

@@ -25,14 +25,18 @@ _SCALARS = frozenset({int, float, bool, type(None)})
 class Template:
     """A tree of values some of whose strings may hold placeholders.
 
-    *value* is the tree as written, *names* the root names its placeholders read, *lone* the paths of the strings that
-    are exactly one placeholder. *constant*: there is nothing to fill in.
+    *written* is the tree as written, *value* the same, but of a constant one with its escapes undone. *names* are
+    the root names its placeholders read, *lone* the paths of the strings that are exactly one placeholder.
+    *constant*: there is nothing to fill in.
     """
 
-    __slots__ = ("_fill", "constant", "lone", "names", "value")
+    __slots__ = ("_fill", "constant", "lone", "names", "value", "written")
 
-    def __init__(self, value: Any, fill: Fill | None, names: frozenset[str], lone: frozenset[Path]) -> None:
+    def __init__(
+        self, value: Any, fill: Fill | None, names: frozenset[str], lone: frozenset[Path], written: Any
+    ) -> None:
         self.value = value
+        self.written = written
         self.constant = fill is None
         self.names = names
         self.lone = lone
@@ -100,10 +104,11 @@ def compile_template(value: Any, ids: frozenset[str] = frozenset(), *, raw: bool
         ExpressionSyntaxError: A placeholder is wrong; ``path`` says in which string, ``offset`` where in it.
     """
     if raw:
-        return Template(value, None, frozenset(), frozenset())
+        return Template(value, None, frozenset(), frozenset(), value)
     builder = _Builder(ids)
     fill, shown = builder.build(value, ())
-    return Template(shown if fill is None else value, fill, frozenset(builder.names), frozenset(builder.lone))
+    shown = shown if fill is None else value
+    return Template(shown, fill, frozenset(builder.names), frozenset(builder.lone), value)
 
 
 class _Builder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_testmesh import hookspecs
+from pytest_testmesh import hookspecs, plugin_sdk
 from pytest_testmesh.actions import ActionRegistry
 from pytest_testmesh.builtin_values import BuiltinValues
+from pytest_testmesh.cli import app as command_line
 from pytest_testmesh.integrations import register_builtins
+from pytest_testmesh.registry.registry import PluginRegistry
+from pytest_testmesh.server.app import create_app
+from pytest_testmesh.server.service import PluginService
+from pytest_testmesh.server.settings import ServerSettings
 
 README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
 FIRST_FLOW = re.search(r"```yaml\n(flow:\n.*?)```", README, re.DOTALL)[1]
@@ -141,3 +147,45 @@ def test_every_built_in_name_is_documented() -> None:
     names = BuiltinValues(dict.fromkeys(("FLOW_ID", "FLOW_NAME", "FLOW_STATUS", "EXECUTION_ID", "STEP_ID"), "")).names()
 
     assert [] == [name for name in names if name not in README]
+
+
+def test_the_plugin_in_python_works_beside_a_copy_of_the_sdk(pytester: pytest.Pytester) -> None:
+    (source,) = re.findall(r"```python\n(from plugin_sdk.*?)```", README, re.DOTALL)
+    folder = pytester.mkdir("plugins").joinpath("greeter")
+    folder.mkdir()
+    manifest = {"id": "greeter", "name": "Greeter", "version": "1.0.0", "type": "action", "entry_point": "server.py"}
+    folder.joinpath("manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    folder.joinpath("server.py").write_text(source, encoding="utf-8")
+    shutil.copy(plugin_sdk.__file__, folder)
+    steps = 'steps: [{action: greeter.hello, config: {name: Ada}, assert: [greeting endsWith "Ada!"]}]'
+    pytester.path.joinpath("hello.yaml").write_text(f"flow:\n  name: Hello\n  {steps}\n", encoding="utf-8")
+
+    pytester.runpytest_inprocess("-p", "no:randomly").assert_outcomes(passed=1)
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    assert {"plugins", "serve"} == set(command_line.testmesh.commands)
+    plugins = command_line.testmesh.commands["plugins"].commands
+    for name, command in plugins.items():
+        line = next((line for line in README.splitlines() if re.match(rf"\| .*\b{name} ?[A-Z]*`", line)), "")
+        options = {option for each in command.params for option in each.opts if option.startswith("--")}
+        for option in options - {"--json", "--plugins-dir", "--help"}:
+            assert f"`{option}" in line or (name == "new" and option in README), (name, option)
+        assert line, name
+    assert "`--json`" in README
+    assert "`--plugins-dir DIR`" in README
+
+
+def test_every_option_of_the_server_is_documented() -> None:
+    options = {option for each in command_line.testmesh.commands["serve"].params for option in each.opts}
+
+    assert {"--host", "--port", "--token"} <= options
+    assert [] == [option for option in options - {"--plugins-dir"} if option not in README]
+
+
+def test_every_request_of_the_rest_api_is_documented(tmp_path: Path) -> None:
+    app = create_app(PluginService(PluginRegistry(tmp_path)), settings=ServerSettings())
+    for path, requests in app.openapi()["paths"].items():
+        for method in requests:
+            place = path.removeprefix("/api/v1/plugins").replace("{plugin_id}", "{id}")
+            assert f"`{method.upper()} {place}".rstrip() in README, (method, path)

@@ -31,7 +31,7 @@ LAYERS = """
     expressions
     scope
     builtin_values secrets schemas
-    model units polling values settings
+    model units polling values settings sniff
     errors plugin_sdk
 """
 KNOW_PYTEST = {
@@ -110,13 +110,14 @@ def test_nothing_is_imported_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in modules() if name.startswith("integrations.")])
-def test_a_service_knows_no_other_service_but_http(name: str) -> None:
-    """Some services are spoken to over HTTP: one sending path serves them all."""
+def test_a_service_knows_no_other_service_but_what_serves_several(name: str) -> None:
+    """Some are spoken to over HTTP, some in SQL; ``database_query`` serves PostgreSQL among others."""
     service = name.split(".")[1]
 
     known = {other.split(".")[1] for other in ours(name) if other.startswith("integrations.")} - {service}
 
-    assert set() == {other for other in known if not other.startswith("_")} - {"http"}
+    shared = {"http", "sql", "postgresql"} if service == "database" else {"http", "sql"}
+    assert set() == {other for other in known if not other.startswith("_")} - shared
 
 
 @pytest.mark.parametrize("name", modules())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import click
 
 from pytest_testmesh.cli.opening import open_registry, plugins_dir_option
 from pytest_testmesh.cli.text import shown_path
+
+TOKEN_VARIABLE = "TESTMESH_TOKEN"
 
 
 @click.command()
@@ -19,7 +22,7 @@ from pytest_testmesh.cli.text import shown_path
 @click.option(
     "--token",
     metavar="TEXT",
-    envvar="TESTMESH_TOKEN",
+    envvar=TOKEN_VARIABLE,
     show_envvar=True,
     help="Ask clients for this token. Needed on any address that other machines can reach.",
 )
@@ -35,6 +38,7 @@ def serve(host: str, port: int, token: str | None, allow_hosts: tuple[str, ...],
     """
     from pytest_testmesh import server
 
+    os.environ.pop(TOKEN_VARIABLE, None)  # plugins inherit the environment
     registry = open_registry(plugins_dir, create=True)
 
     def show(url: str) -> None:

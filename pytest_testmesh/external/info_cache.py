@@ -97,8 +97,13 @@ class InfoCache:
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, encoding="utf-8", delete=False) as file:
-        json.dump(content, file, indent=1)
-    os.replace(file.name, path)
+        try:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.replace(file.name, path)
+        except OSError:  # no space left
+            os.unlink(file.name)
+            raise
 
 
 def _fingerprint(manifest: Manifest) -> str | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PORT_TRIES = 3
 _HEALTH_ANSWER_S = 5.0
 _CRASH_SEEN_S = 1.0
+_ENDS_UNASKED_S = 1.0
 _SHOWN_LINES = 10
 _SEARCHED_LINES = 40  # the end of a stack trace can be long
 _TROUBLE = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
@@ -77,7 +78,7 @@ class ExternalPlugin:
         self._healthy = False
         self._stopped = False
         self._end = ""
-        self._printed_before = 0
+        self._printed_before = (0, 0)
 
     @property
     def id(self) -> str:
@@ -169,10 +170,22 @@ class ExternalPlugin:
         if process is None:
             return
         if endpoint is not None and process.exit_code() is None:
-            if not _ask_to_end(endpoint, deadline):
+            process.note_descendants()
+            if not self._goes(process, endpoint, deadline):
                 process.terminate()  # it does not know /shutdown, so that waiting alone would only cost the grace
             process.wait(deadline)
         self.kill()
+
+    def _goes(self, process: PluginProcess, endpoint: PluginEndpoint, deadline: Deadline) -> bool:
+        """Send ``POST /shutdown``; False when the plugin will not end by it."""
+        try:
+            return endpoint.request("POST", "/shutdown", deadline=deadline).status < 400
+        except (OSError, PluginProtocolError):
+            # It ends without an answer, or its code for /shutdown has failed.
+            return process.wait(Deadline.after(_ENDS_UNASKED_S, "").earlier(deadline)) is not None
+        finally:
+            # A server that waits for open connections before it ends must not wait for ours.
+            endpoint.close()
 
     def kill(self) -> None:
         """End the process group at once; it cannot be started again."""
@@ -187,7 +200,7 @@ class ExternalPlugin:
     def _start(self, deadline: Deadline) -> None:
         cause = f"the start limit of {format_duration(self.limits.start_s)}"
         limit = Deadline.after(self.limits.start_s, cause).earlier(deadline)
-        self._printed_before = self.stderr.position
+        self._printed_before = self.stderr.position, self.stdout.position
         started = False
         try:
             self._start_process(limit)
@@ -219,9 +232,7 @@ class ExternalPlugin:
         with self._spawn_lock:
             if self._stopped:
                 raise self._error("is stopped: the test session has ended")
-            process = self._process = PluginProcess(
-                self.manifest, free_port(), self.stdout, self.stderr, self._guard
-            )
+            process = self._process = PluginProcess(self.manifest, free_port(), self.stdout, self.stderr, self._guard)
         # Loaded while the process starts, so that it costs no time.
         from pytest_testmesh.external.connection import PluginEndpoint
 
@@ -282,7 +293,7 @@ class ExternalPlugin:
             told = f"plugin {self.id} did not answer GET /info within {limit.cause}"
             raise PluginStartError(told, plugin_id=self.id) from exc
         except OSError as exc:
-            broken = self._broken(self._process, "GET /info", exc, self._printed_before)
+            broken = self._broken(self._process, "GET /info", exc, self._printed_before[0])
             raise PluginStartError(broken.message, plugin_id=self.id, stderr=broken.stderr) from exc
         self._actions = {each.id: each for each in parse_info(self.id, answer)}
         self._on_info(self.manifest, self._actions)
@@ -302,9 +313,11 @@ class ExternalPlugin:
         return self._failed_start(f"did not listen on 127.0.0.1:{process.port} within {limit.cause}", hint)
 
     def _failed_start(self, problem: str, hint: str | None = None) -> PluginStartError:
-        lines = self.stderr.last_lines(_SEARCHED_LINES, self._printed_before)
+        before, before_in_stdout = self._printed_before
+        lines = self.stderr.last_lines(_SEARCHED_LINES, before)
+        told = lines or self.stdout.last_lines(_SEARCHED_LINES, before_in_stdout)
         return PluginStartError(
-            f"plugin {self.id} {problem}{_telling(lines)}",
+            f"plugin {self.id} {problem}{_telling(told)}",
             plugin_id=self.id,
             hint=hint,
             stderr=tuple(lines[-_SHOWN_LINES:]),
@@ -322,6 +335,10 @@ class ExternalPlugin:
         """Tell why the connection broke; the end of the process, if that is why, shows a moment later."""
         code = process.wait(Deadline.after(_CRASH_SEEN_S, ""))
         process.collect_output()
+        if code is None and isinstance(exc, ConnectionRefusedError):
+            self._end = "it no longer listened"
+            process.kill()
+            return self._error(f"no longer listens on 127.0.0.1:{process.port}, so {action} cannot be run")
         if code is None:
             return self._error(f"dropped {action}, its process still runs: {exc.strerror or exc}")
         lines = self.stderr.last_lines(_SEARCHED_LINES, printed)
@@ -343,17 +360,6 @@ def _health_delays() -> Iterator[float]:
     while True:
         yield delay
         delay = min(delay * 1.2, 0.1)
-
-
-def _ask_to_end(endpoint: PluginEndpoint, deadline: Deadline) -> bool:
-    """Send ``POST /shutdown``; False when the plugin refuses it, as one that does not implement it does."""
-    try:
-        return endpoint.request("POST", "/shutdown", deadline=deadline).status < 400
-    except (OSError, PluginProtocolError):
-        return True
-    finally:
-        # A server that waits for open connections before it ends must not wait for ours.
-        endpoint.close()
 
 
 def _telling(lines: list[str]) -> str:

@@ -18,6 +18,8 @@ from pytest_testmesh.errors import PluginStartError
 from pytest_testmesh.external.output import OutputPipes, OutputTail
 
 if TYPE_CHECKING:
+    import psutil
+
     from pytest_testmesh.external.guard import Guard
     from pytest_testmesh.external.manifest import Manifest
     from pytest_testmesh.polling import Deadline
@@ -68,6 +70,7 @@ class PluginProcess:
         self._guard = guard
         self._lock = threading.Lock()
         self._group_is_gone = False
+        self._descendants: list[psutil.Process] = []
         self._pipes = OutputPipes([stdout, stderr], manifest.id)
         try:
             guard.start()
@@ -101,6 +104,13 @@ class PluginProcess:
             self._popen.wait(min(deadline.remaining(), threading.TIMEOUT_MAX))
         return self.exit_code()
 
+    def note_descendants(self) -> None:
+        """Keep in mind whom the process has started: nothing else may tell of one that left session and environment."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            self._descendants = psutil.Process(self.pid).children(recursive=True)
+
     def terminate(self) -> None:
         """Ask the process with SIGTERM to end; what is left is still to be killed."""
         with self._lock:
@@ -111,6 +121,7 @@ class PluginProcess:
         """End the process and its group at once and close the pipes; safe to repeat."""
         with self._lock:
             if self._popen.poll() is None:
+                self.note_descendants()
                 self._kill_group()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(_KILL_WAIT_S)
@@ -156,16 +167,23 @@ class PluginProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._group_is_gone = True
+        self._kill_descendants()
         self._guard.forget(self.pid)
+
+    def _kill_descendants(self) -> None:
+        import psutil
+
+        for process in self._descendants:
+            # psutil compares start times first: the id may be another process's by now.
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def _listening(process: Any) -> set[int]:
     return {each.laddr.port for each in process.net_connections(kind="tcp") if each.status == "LISTEN"}
 
 
-def _spawn(
-    manifest: Manifest, port: int, mark: Mapping[str, str], stdout: int, stderr: int
-) -> subprocess.Popen[bytes]:
+def _spawn(manifest: Manifest, port: int, mark: Mapping[str, str], stdout: int, stderr: int) -> subprocess.Popen[bytes]:
     command = _command(manifest)
     environment = {
         **os.environ,

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 BUILTIN = (
     "pytest_testmesh.integrations.basics",
+    "pytest_testmesh.integrations.database",
     "pytest_testmesh.integrations.http",
+    "pytest_testmesh.integrations.postgresql",
+    "pytest_testmesh.integrations.redis",
     "pytest_testmesh.integrations.wait_for",
 )
 """Modules with a function ``register(registry)``."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_testmesh.loader.sniff import MAX_SIZE_BYTES, claims_to_be_flow, looks_like_flow
+from pytest_testmesh.sniff import MAX_SIZE_BYTES, claims_to_be_flow, looks_like_flow
 
 if TYPE_CHECKING:
     from pytest_testmesh.model import Flow

@@ -17,12 +17,12 @@ from pytest_testmesh.loader.section import (
     read_text,
     read_text_as_written,
 )
-from pytest_testmesh.loader.sniff import claims_to_be_flow
 from pytest_testmesh.loader.source import Node, Source
 from pytest_testmesh.loader.steps import ids_with_hyphen, read_steps
 from pytest_testmesh.loader.values import read_entries, read_value, unknown_key
 from pytest_testmesh.loader.yaml_nodes import read_documents
 from pytest_testmesh.model import EMPTY, EnvEntry, Flow, FlowOutput, Location, Step
+from pytest_testmesh.sniff import claims_to_be_flow
 from pytest_testmesh.template import compile_template
 
 _LONGEST_NAME = 255

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_testmesh.errors import FlowSchemaError
-from pytest_testmesh.loader.sniff import as_utf8
 from pytest_testmesh.model import Location
+from pytest_testmesh.sniff import as_utf8
 
 if TYPE_CHECKING:
     from yaml.error import Mark

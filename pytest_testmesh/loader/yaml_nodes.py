@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from pytest_testmesh.errors import FlowSyntaxError
-from pytest_testmesh.loader.sniff import MAX_SIZE_BYTES, UTF16_MARKS
 from pytest_testmesh.loader.source import Node, Source, children
 from pytest_testmesh.loader.yaml_problems import explain
 from pytest_testmesh.model import Location
+from pytest_testmesh.sniff import MAX_SIZE_BYTES, UTF16_MARKS
 
 MAX_DEPTH = 100
 MAX_NODES = 100_000

@@ -42,7 +42,7 @@ def copy_plugin(
     """Copy the folder *source* to *target*, which must not exist; return how many files there are.
 
     *owner* is the user id that everything in *source* must belong to. *skipped* is a folder that is left out,
-    as is everything named in `LEFT_OUT`. Permissions are kept, but the owner can always write, and nobody gets
+    as is everything named in `LEFT_OUT`. Permissions are kept, but only the owner can write, and nobody gets
     another's rights (setuid). Relative links that stay inside are kept as links.
 
     Raises:
@@ -87,7 +87,7 @@ class _Copy:
         for name in sorted(os.listdir(folder)):
             if name not in LEFT_OUT:
                 self._copy_entry(folder, name, relative / name)
-        target.chmod(stat.S_IMODE(info.st_mode) & 0o777 | stat.S_IRWXU)
+        target.chmod(stat.S_IMODE(info.st_mode) & 0o755 | stat.S_IRWXU)
 
     def _copy_entry(self, folder: int, name: str, relative: PurePath) -> None:
         try:
@@ -137,7 +137,7 @@ class _Copy:
     def _copy_file(self, opened: int, relative: PurePath, info: os.stat_result) -> None:
         self.files += 1
         self._check_size(info.st_size)
-        mode = stat.S_IMODE(info.st_mode) & 0o777 | stat.S_IRUSR | stat.S_IWUSR
+        mode = stat.S_IMODE(info.st_mode) & 0o755 | stat.S_IRUSR | stat.S_IWUSR
         with (self._target / relative).open("xb") as file:
             while data := os.read(opened, _CHUNK_BYTES):
                 self._size_bytes += len(data)

@@ -110,7 +110,8 @@ class PluginService:
         install = partial(self._registry.install, upgrade=upgrade, dependencies=dependencies, owner=os.geteuid())
         installed = self._installations.run(partial(install, folder))
         self._bring_in_line(installed.manifest.id, again=True)
-        return self.get(installed.manifest.id)
+        # Not read again: somebody may have removed it meanwhile.
+        return self._served(installed)
 
     def enable(self, plugin_id: str) -> ServedPlugin:
         """Start the plugin, and enable it if that went well; otherwise it stays as it was.
@@ -136,8 +137,7 @@ class PluginService:
         Raises:
             PluginNotFoundError: None has that id.
         """
-        self._processes.interrupt(plugin_id)
-        with self._turns.alone(plugin_id):
+        with self._turns.alone(plugin_id, hurry=self._processes.interrupt):
             plugin = self._registry.set_enabled(plugin_id, False)
             self._processes.stop(plugin_id)
             return self._served(plugin)
@@ -148,8 +148,7 @@ class PluginService:
         Raises:
             PluginNotFoundError: None has that id.
         """
-        self._processes.interrupt(plugin_id)
-        with self._turns.alone(plugin_id):
+        with self._turns.alone(plugin_id, hurry=self._processes.interrupt):
             # First, so that it cannot write into a folder that is being removed.
             self._processes.stop(plugin_id)
             self._registry.uninstall(plugin_id)

@@ -6,16 +6,19 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, InvalidStateError
+from itertools import repeat
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from pytest_testmesh.errors import RegistryError
+from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.units import format_duration
 
 if TYPE_CHECKING:
     from pytest_testmesh.registry.registry import InstalledPlugin
 
 _WAIT_S = 60.0
+_TRY_S = 0.1
 
 
 class Turns:
@@ -27,15 +30,19 @@ class Turns:
         self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 
     @contextlib.contextmanager
-    def alone(self, plugin_id: str) -> Iterator[None]:
-        """Wait until no other operation on this plugin runs.
+    def alone(self, plugin_id: str, hurry: Callable[[str], None] = lambda plugin_id: None) -> Iterator[None]:
+        """Wait until no other operation on this plugin runs; *hurry* is called again and again to make it end.
 
         Raises:
             RegistryError: One still runs after a minute.
         """
         with self._lock:
             lock = self._locks.setdefault(plugin_id, threading.Lock())
-        if not lock.acquire(timeout=_WAIT_S):
+        for _ in attempts(repeat(0.0), Deadline.after(_WAIT_S, "")):
+            hurry(plugin_id)
+            if lock.acquire(timeout=_TRY_S):
+                break
+        else:
             raise RegistryError(
                 f"another operation on plugin {plugin_id} has been running for {format_duration(_WAIT_S)}",
                 hint="try again when it is over",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -218,6 +219,9 @@ class Suite:
         done = self.mesh.finish(self.process, 90)
         noted = self._noted()
         left = left_over(noted, GONE_WITHIN_S)
+        for pid in {pid for pids in left.values() for pid in pids}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         cells = {
             name: Cell(noted=len(each), expected=self._expected(name), left=left[name]) for name, each in noted.items()
         }

@@ -60,7 +60,6 @@ BEFORE_A_STEP = {
     "starting-then-exits": "plugin {id} exited with code 3 before it was healthy: RuntimeError: migration failed",
     "never-listens": "plugin {id} did not listen on 127.0.0.1:PORT within the start limit of 15s: thinking",
     "listens-elsewhere": "plugin {id} did not listen on 127.0.0.1:PORT within the start limit of 15s",
-    "stranger-on-its-port": "plugin {id} found its port taken by another program, 3 times in a row",
     "health-starting": "plugin {id} did not become healthy within the start limit of 15s: GET /health: status is "
     "'starting', not \"healthy\"",
     "health-500": "plugin {id} did not become healthy within the start limit of 15s: GET /health: HTTP 500: "
@@ -154,7 +153,7 @@ IN_THE_FIRST_STEP = {
 IN_THE_SECOND_STEP = {
     "counts-then-drops": "plugin {id} dropped {id}.run, its process still runs: it closed the connection without an "
     "answer",
-    "stops-to-listen": "plugin {id} dropped {id}.run, its process still runs: Connection refused",
+    "stops-to-listen": "plugin {id} no longer listens on 127.0.0.1:PORT, so {id}.run cannot be run",
     "stops": "plugin {id} did not answer {id}.run within the step's timeout of 1.00s",
 }
 

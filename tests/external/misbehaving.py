@@ -659,6 +659,7 @@ BEHAVIOURS = {
     "drops": executes(drops),
     "dies-of-bytes": executes(dies_of_bytes),
     "leaves-after-answer": executes(leaves_after_answer),
+    "drops-shutdown": lambda: Plugin(shutdown=drops).run(),
     "stops-to-listen": executes(ignores_the_listener),
     "half-a-body": executes(half_a_body),
     "not-http": executes(b"SSH-2.0-OpenSSH_9.2\r\n"),

@@ -413,3 +413,35 @@ def test_a_forked_copy_of_the_session_does_not_end_its_plugins(add_plugin, make_
 
     assert 1 == len(processes.running())
     assert {"ok": True} == pool.call("behaves")
+
+
+def test_what_a_plugin_prints_to_stdout_before_it_exits_is_its_reason(add_plugin, make_pool):
+    add_plugin("talker", code="print('DATABASE_URL is not set'); raise SystemExit(2)")
+
+    with pytest.raises(PluginStartError, match=r"exited with code 2 before it was healthy: DATABASE_URL is not set$"):
+        make_pool().call("talker.run")
+
+
+def test_a_plugin_whose_shutdown_fails_is_not_given_the_whole_grace(add_plugin, make_pool, processes):
+    add_plugin("drops-shutdown")
+    pool = make_pool(shutdown_s=60)
+    pool.call("drops-shutdown.run")
+
+    pool.stop()
+
+    assert [] == processes.running()
+
+
+def test_a_plugin_that_stops_to_listen_is_started_again_for_the_next_step(add_plugin, make_pool, make_context):
+    add_plugin("stops-to-listen")
+    action = make_pool().find("stops-to-listen.run")
+    action.run({}, make_context())
+    with pytest.raises(ExternalPluginError, match=r"no longer listens on 127\.0\.0\.1:\d+, so stops-to-listen.run"):
+        action.run({}, make_context())
+    context = make_context()
+
+    action.run({}, context)
+
+    assert ["plugin stops-to-listen was started again: it no longer listened"] == [
+        entry["message"] for entry in context.logs
+    ]

@@ -287,7 +287,7 @@ def test_a_new_plugin_refuses_an_empty_name(
     need(language)
     create_plugin(plugins_dir, "greeter", language)
 
-    with pytest.raises(ActionError, match="^EMPTY_NAME: there is nobody to greet$"):
+    with pytest.raises(ActionError, match=r"^EMPTY_NAME: there is nobody to greet$"):
         pool.call("greeter.hello", {"name": " "})
 
 

@@ -11,9 +11,9 @@ pytest.importorskip("fastapi", reason="the extra server is not installed")
 
 from pytest_testmesh.external.manifest import Manifest
 from pytest_testmesh.external.protocol import DeclaredAction
+from pytest_testmesh.registry.schema_table import schema_table
 from pytest_testmesh.schemas import DURATION_FORMAT
 from pytest_testmesh.server.page_actions import declared_view
-from pytest_testmesh.registry.schema_table import schema_table
 from pytest_testmesh.server.page_templates import render
 
 

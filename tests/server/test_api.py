@@ -272,10 +272,10 @@ def test_an_unknown_path_is_404_in_our_shape(idle_client: Any, path: str) -> Non
 
 
 def test_operations_on_other_plugins_do_not_wait_for_a_slow_one(
-    client: Any, make_plugin: Any, registry: PluginRegistry
+    client: Any, make_plugin: Any, registry: PluginRegistry, plugins_dir: Path
 ) -> None:
     for plugin_id in ("slow", "quick"):
-        registry.install(make_plugin(plugin_id))
+        make_plugin(plugin_id, into=plugins_dir)
         registry.set_enabled(plugin_id, False)
     slow = threading.Thread(target=client.api, args=("POST", "/slow/enable"))
     slow.start()

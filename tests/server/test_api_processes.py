@@ -190,7 +190,7 @@ def server_process(plugins_dir: Path) -> Iterator[tuple[subprocess.Popen[str], i
     ("number", "plugin_ids"),
     [
         (signal.SIGINT, ["plain", "detaching"]),
-        (signal.SIGTERM, ["plain", "deaf-detaching"]),
+        (signal.SIGTERM, ["plain", "detaching"]),
         (signal.SIGKILL, ["plain", "deaf-detaching"]),
     ],
     ids=["SIGINT", "SIGTERM", "SIGKILL"],

@@ -1,0 +1,54 @@
+"""``within``: the one way in which an action waits until what it looks at is as its assertions say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from pytest_testmesh.errors import ActionTimeoutError, MissingPathError, StepAssertionError
+from pytest_testmesh.polling import Deadline, attempts
+from pytest_testmesh.units import format_duration
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_GROWTH = 1.5
+
+
+def holds_within(
+    check: Callable[[], T], within_s: float, deadline: Deadline, sleep: Callable[[float], None] = time.sleep
+) -> T:
+    """Call *check* until it returns, and return that; by `StepAssertionError` or `MissingPathError` it says "not yet".
+
+    The first call always happens, the last one when *within_s* is over or *deadline* comes, whichever is first.
+
+    Raises:
+        StepAssertionError, MissingPathError: The last one; its hint tells how long and how often was looked.
+        ActionError: What *check* raised; a time-out only when there was no earlier answer to tell.
+    """
+    started = time.monotonic()
+    problem: StepAssertionError | MissingPathError | None = None
+    looks = 0
+    for number in attempts(_pauses(), deadline.earlier(Deadline.after(within_s, "")), sleep):
+        looks = number
+        try:
+            return check()
+        except (StepAssertionError, MissingPathError) as exc:
+            problem = exc
+        except ActionTimeoutError:
+            if problem is None:
+                raise
+    assert problem is not None
+    waited = f"still so after {format_duration(time.monotonic() - started)} and {looks} look{'s' * (looks != 1)}"
+    problem.hint = f"{waited}; {problem.hint}" if problem.hint else waited
+    raise problem
+
+
+def _pauses() -> Iterator[float]:
+    """Short ones first: most of what is waited for is there soon."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(pause_s * _GROWTH, _LONGEST_PAUSE_S)

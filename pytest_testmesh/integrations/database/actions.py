@@ -1,0 +1,151 @@
+"""``database_query`` and ``db_poll`` at work; their configs and results: this package's ``__init__``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import repeat
+from typing import Any
+
+from pytest_testmesh.actions import ActionContext
+from pytest_testmesh.errors import ActionTimeoutError
+from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations.database.backends import find_database
+from pytest_testmesh.integrations.database.checks import check_poll_config
+from pytest_testmesh.integrations.database.conditions import Condition, read_conditions, row_exists
+from pytest_testmesh.integrations.sql.lexer import Dialect, first_word
+from pytest_testmesh.integrations.sql.outcome import Outcome
+from pytest_testmesh.integrations.sql.statement import Statement, read_query
+from pytest_testmesh.polling import Deadline, attempts
+from pytest_testmesh.units import format_duration
+
+_TIMEOUT = "30s"
+_LAST_LOOK_S = 1.0
+"""What a query of a poll gets at least, so that the last one can still succeed."""
+
+
+def database_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
+    """Run the query once, or with ``poll`` until there is a row.
+
+    Raises:
+        ActionConfigError: The connection, the placeholders or the values are wrong.
+        TargetUnavailableError, TargetError: No connection; the database refused the statement.
+        ActionTimeoutError: The time was up.
+    """
+    database = find_database(config, context)
+    statement = read_query(config, database.dialect, context)
+    poll = _poll_of(config)
+    look = _Look(statement, database.dialect, config, context)
+    if poll is not None:
+        poller = _Poller(poll, context, [row_exists()], "poll")
+        with database.opened(statement, context, poller.last_end, transaction=bool(config.get("transaction"))) as run:
+            return poller.until(lambda deadline: look.result(run(look.deadline(deadline))))
+    deadline = look.deadline(context.deadline)
+    with database.opened(statement, context, deadline, transaction=bool(config.get("transaction"))) as run:
+        return look.result(run(deadline))
+
+
+def _poll_of(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    poll = config.get("poll", False)
+    if isinstance(poll, bool):
+        return {} if poll else None
+    return poll if poll.get("enabled", True) else None
+
+
+def db_poll(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
+    """Run the query until its conditions hold.
+
+    Raises:
+        ActionConfigError: As `database_query`, or a condition is wrong.
+        ActionTimeoutError: They did not hold in time; tells what was there.
+    """
+    check_poll_config(config)
+    database = find_database(config, context)
+    statement = read_query(config, database.dialect, context)
+    look = _Look(statement, database.dialect, {}, context)
+    poller = _Poller(config, context, read_conditions(config, context), "db_poll")
+    with database.opened(statement, context, poller.last_end, transaction=False) as run:
+        result = poller.until(lambda deadline: look.result(run(look.deadline(deadline))))
+    return {"success": True, **result}
+
+
+class _Look:
+    """One query as a result."""
+
+    def __init__(
+        self, statement: Statement, dialect: Dialect, config: Mapping[str, Any], context: ActionContext
+    ) -> None:
+        self._query_type = first_word(statement.text, dialect)
+        self._config = config
+        self._context = context
+        self._started = time.perf_counter()
+
+    def deadline(self, other: Deadline) -> Deadline:
+        """Return when the query that starts now must end."""
+        timeout_s = duration_s(self._config, "timeout", _TIMEOUT)
+        own = Deadline.after(timeout_s, f"timeout {self._config.get('timeout', _TIMEOUT)} of the query")
+        self._started = time.perf_counter()
+        return self._context.deadline.earlier(other).earlier(own)
+
+    def result(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the step's result."""
+        rows = outcome.rows[: self._config.get("max_rows")]
+        return {
+            "rows": rows,
+            "row_count": len(rows),
+            "count": len(rows),
+            "first_row": rows[0] if rows else None,
+            "columns": list(outcome.columns),
+            "rows_affected": outcome.affected,
+            "query_type": self._query_type,
+            "duration_ms": round((time.perf_counter() - self._started) * 1000),
+            "attempts": 1,
+        }
+
+
+class _Poller:
+    """Asks again until conditions hold or the time is up."""
+
+    def __init__(
+        self, config: Mapping[str, Any], context: ActionContext, conditions: list[Condition], name: str
+    ) -> None:
+        timeout_s = duration_s(config, "timeout", _TIMEOUT)
+        own = Deadline.after(timeout_s, f"timeout {config.get('timeout', _TIMEOUT)} of {name}")
+        self._end = context.deadline.earlier(own)
+        self._conditions = conditions
+        interval_s = duration_s(config, "interval", "1s")
+        limit = config.get("max_attempts")
+        self._pauses = repeat(interval_s) if limit is None else repeat(interval_s, limit - 1)
+        self._started = time.monotonic()
+        self.last_end = replace(self._end, at=max(self._end.at, self._started + _LAST_LOOK_S))
+
+    def until(self, look: Callable[[Deadline], dict[str, Any]]) -> dict[str, Any]:
+        """Return the first result of which the conditions hold; *look* gets when it must have ended.
+
+        Raises:
+            ActionTimeoutError: There was none.
+        """
+        number, problem, last = 0, "", None  # type: int, str, dict[str, Any] | None
+        for number in attempts(self._pauses, self._end):
+            try:
+                last = look(replace(self._end, at=max(self._end.at, time.monotonic() + _LAST_LOOK_S)))
+            except ActionTimeoutError:
+                if last is None:
+                    raise
+                break
+            problem = next((found for each in self._conditions if (found := each(last))), "")
+            if not problem:
+                return {**last, "attempts": number, "duration_ms": self._waited_ms()}
+        raise self._gave_up(number, problem)
+
+    def _waited_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
+
+    def _gave_up(self, number: int, problem: str) -> ActionTimeoutError:
+        waited = format_duration(time.monotonic() - self._started)
+        cause = f"; {self._end.cause}" if self._end.passed and self._end.cause else ""
+        looks = f"{number} quer{'y' if number == 1 else 'ies'}"
+        return ActionTimeoutError(
+            f"waited {waited}: {problem} ({looks}{cause})", hint="`received` below is what the last query found"
+        )

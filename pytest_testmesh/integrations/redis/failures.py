@@ -1,0 +1,277 @@
+"""The one table that turns errors of redis-py, of Redis and of sockets into ours."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import redis
+
+from pytest_testmesh.errors import (
+    ActionConfigError,
+    ActionError,
+    ActionTimeoutError,
+    TargetError,
+    TargetUnavailableError,
+)
+from pytest_testmesh.integrations.http.connection import Stalled
+from pytest_testmesh.integrations.redis.address import Address
+from pytest_testmesh.integrations.redis.command import Command
+from pytest_testmesh.polling import Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an error means; *text* and *hint* may hold ``{origin}``, ``{host}``, ``{user}``, ``{db}``, ``{said}``."""
+
+    error: type[ActionError]
+    text: str
+    hint: str | None = None
+    code: str | None = None
+
+
+_UNEXPECTED = Row(TargetUnavailableError, "{said}")
+_SAID = Row(TargetError, "the server said: {said}")
+_BROKEN = Row(
+    TargetUnavailableError,
+    "the connection broke before the answer came",
+    "did the server stop or restart? its log may say; a {command} may have been carried out or not",
+)
+_CLOSED_AT_ONCE = Row(
+    TargetUnavailableError,
+    "the server closed the connection without an answer",
+    "did it stop just now? a port that speaks TLS looks the same: then write ssl: true, or rediss:// in the url",
+)
+_LOGIN = "AUTHENTICATION_FAILED"
+_NO_PASSWORD = Row(
+    TargetError, "the server wants a password: {said}", "give `password`, or a url that holds one", _LOGIN
+)
+_WRONG_PASSWORD = Row(
+    TargetError, "the login of {user} is refused: {said}", "are `username` and `password` those of this server?", _LOGIN
+)
+_NOT_ASKED = Row(TargetError, "the server asks for no password: {said}", "leave `password` out", _LOGIN)
+_NOT_ALLOWED = Row(
+    TargetError,
+    "{user} may not do this: {said}",
+    "which commands and keys the user may use, `ACL GETUSER` tells",
+    "PERMISSION_DENIED",
+)
+_CLUSTER = Row(
+    TargetError,
+    "{origin} is a node of a Redis Cluster: {said}",
+    "the redis actions speak to single servers; a proxy in front of the cluster, or the node that has this key, is one",
+    "REDIS_CLUSTER",
+)
+_LOADING = Row(
+    TargetUnavailableError, "the server is still loading its data: {said}", "try again with retry or eventually"
+)
+_REPLICA = Row(TargetError, "the server is a replica and takes no writes: {said}", "name the primary", "READ_ONLY")
+_NO_MEMORY = Row(
+    TargetError, "the server has no memory left for this: {said}", "raise its maxmemory or delete keys", "OUT_OF_MEMORY"
+)
+_NO_PRIMARY = Row(
+    TargetUnavailableError, "the server is a replica that has lost its primary: {said}", "is the primary running?"
+)
+_NOT_REDIS = Row(TargetError, "the answer is not of the Redis protocol: {said}", "is this the right port?", "NOT_REDIS")
+
+PHRASES: Mapping[str, Row] = {
+    "Connection closed by server.": _BROKEN,
+    "DB index is out of range": Row(
+        TargetError, "there is no database {db}: {said}", "the server's setting `databases` says how many there are"
+    ),
+    "no password is set": _NOT_ASKED,
+    "without any password configured": _NOT_ASKED,
+}
+"""By what the error's text holds, where its class says too little."""
+
+WORDS: Mapping[str, Row] = {
+    "ASK": _CLUSTER,
+    "BUSY": Row(TargetError, "the server is busy with a script: {said}", "SCRIPT KILL ends it"),
+    "CLUSTERDOWN": _CLUSTER,
+    "CROSSSLOT": _CLUSTER,
+    "LOADING": _LOADING,
+    "MASTERDOWN": _NO_PRIMARY,
+    "MISCONF": Row(TargetError, "the server takes no writes: {said}", "its log says why it cannot save to disk"),
+    "MOVED": _CLUSTER,
+    "NOAUTH": _NO_PASSWORD,
+    "NOPERM": _NOT_ALLOWED,
+    "NOREPLICAS": Row(TargetError, "the server has too few replicas to take a write: {said}"),
+    "OOM": _NO_MEMORY,
+    "READONLY": _REPLICA,
+    "TRYAGAIN": _CLUSTER,
+    "WRONGPASS": _WRONG_PASSWORD,
+    "WRONGTYPE": Row(
+        TargetError,
+        "the key holds something else than text: {said}",
+        "redis.get reads strings; a hash, list, set or stream is no string",
+        "WRONG_TYPE",
+    ),
+}
+"""By the first word of what Redis said, where redis-py leaves it in the text."""
+
+TABLE: Mapping[str, Row] = {
+    "AskError": _CLUSTER,
+    "AuthenticationError": _WRONG_PASSWORD,
+    "AuthenticationWrongNumberOfArgsError": Row(
+        TargetError, "the server knows no users: {said}", "leave `username` out: it is older than Redis 6", _LOGIN
+    ),
+    "AuthorizationError": _NOT_ALLOWED,
+    "BusyLoadingError": _LOADING,
+    "ChildDeadlockedError": _UNEXPECTED,
+    "ClusterCrossSlotError": _CLUSTER,
+    "ClusterDownError": _CLUSTER,
+    "ClusterError": _CLUSTER,
+    "ConnectionError": _UNEXPECTED,
+    "CrossSlotTransactionError": _CLUSTER,
+    "DataError": Row(ActionConfigError, "this cannot be sent: {said}"),
+    "ExecAbortError": _SAID,
+    "ExternalAuthProviderError": _WRONG_PASSWORD,
+    "IncorrectPolicyType": _UNEXPECTED,
+    "InvalidPipelineStack": _UNEXPECTED,
+    "InvalidResponse": _NOT_REDIS,
+    "LockError": _UNEXPECTED,
+    "LockNotOwnedError": _UNEXPECTED,
+    "MasterDownError": _NO_PRIMARY,
+    "MaxConnectionsError": _UNEXPECTED,
+    "ModuleError": _SAID,
+    "MovedError": _CLUSTER,
+    "NoPermissionError": _NOT_ALLOWED,
+    "NoScriptError": _SAID,
+    "NoSuchFieldsetError": _SAID,
+    "OutOfMemoryError": _NO_MEMORY,
+    "PubSubError": _UNEXPECTED,
+    "ReadOnlyError": _REPLICA,
+    "RedisClusterException": _CLUSTER,
+    "RedisError": _UNEXPECTED,
+    "ResponseError": _SAID,
+    "SlotNotCoveredError": _CLUSTER,
+    "TimeoutError": _UNEXPECTED,  # without a Stalled behind it, which would be told as a time-out
+    "TryAgainError": _CLUSTER,
+    "WatchError": _UNEXPECTED,
+}
+"""By the name of the class in ``redis.exceptions``: which classes there are differs from version to version."""
+
+SOCKETS: Mapping[type[OSError], Row] = {
+    ConnectionRefusedError: Row(
+        TargetUnavailableError, "connection refused", "is Redis running? nothing listens on {origin}"
+    ),
+    ConnectionResetError: _BROKEN,
+    ConnectionAbortedError: _BROKEN,
+    BrokenPipeError: _BROKEN,
+    socket.gaierror: Row(TargetUnavailableError, "unknown host {host}", "check the name; {said}"),
+    ssl.SSLCertVerificationError: Row(
+        TargetUnavailableError,
+        "the TLS certificate is not accepted: {said}",
+        "name its CA in verify_ssl, or write verify_ssl: false",
+    ),
+    ssl.SSLError: Row(TargetUnavailableError, "no TLS: {said}", "does the port speak TLS? try it without ssl"),
+    OSError: _UNEXPECTED,
+}
+
+MAPPED = (redis.RedisError, OSError)
+"""What asking may raise and `failure` understands."""
+
+_TIMEOUT_HINTS = {
+    "a connection": "are host and port right? a firewall that drops packets looks like this",
+    "the TLS handshake": "does the port speak TLS? try it without ssl",
+    "the server to take the request": "the server stopped reading; is it frozen?",
+    "the response": "the server is connected but does not answer; is it frozen, or busy with a slow command?",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What was being done when an error came up, for its text.
+
+    *first* is whether nothing was answered on this connection before, *handled* an older error, still being dealt with.
+    """
+
+    command: Command
+    address: Address
+    deadline: Deadline
+    waited: str
+    first: bool
+    handled: BaseException | None
+
+    @property
+    def where(self) -> str:
+        """``"GET user:42 at localhost:6379"``."""
+        return f"{self.command.title} at {self.address.shown}"
+
+
+def failure(exc: BaseException, asking: Asking) -> ActionError:
+    """Return the error of ours for *exc*: ``GET user:42 at localhost:6379: connection refused``."""
+    chain = list(_chain(exc, asking.handled))
+    timeout = next((each for each in chain if isinstance(each, TimeoutError)), None)
+    if timeout is not None:
+        return _timed_out(timeout, asking)
+    cause, row = _row(chain, asking)
+    address = asking.address
+    facts = {
+        "command": asking.command.name,
+        "db": address.db,
+        "host": address.host,
+        "origin": address.origin,
+        "said": _said(cause),
+        "user": f"the user {address.username}" if address.username else "the default user",
+    }
+    text, hint = row.text.format(**facts), row.hint and row.hint.format(**facts)
+    return row.error(f"{asking.where}: {text}", hint=hint, code=row.code)
+
+
+def _timed_out(timeout: TimeoutError, asking: Asking) -> ActionTimeoutError:
+    waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else "the response"
+    cause = f" ({asking.deadline.cause})" if asking.deadline.cause else ""
+    return ActionTimeoutError(
+        f"{asking.where}: timed out after {asking.waited} waiting for {waiting_for}{cause}",
+        hint=_TIMEOUT_HINTS.get(waiting_for, "is the name server reachable?"),
+    )
+
+
+def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    """Walk to the root; redis-py raises its errors while it handles those of sockets, and does not say ``from``."""
+    found: BaseException | None = exc
+    while found is not None and found is not handled:
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _row(chain: list[BaseException], asking: Asking) -> tuple[BaseException, Row]:
+    """Find the row of the error nearest to the root that one of the tables knows."""
+    for cause in reversed(chain):
+        row = _socket_row(cause) if isinstance(cause, OSError) else _redis_row(cause, asking.address)
+        if row is _BROKEN and asking.first and not asking.address.tls:
+            row = _CLOSED_AT_ONCE
+        if row is not None:
+            return cause, row
+    return chain[0], _UNEXPECTED
+
+
+def _socket_row(cause: OSError) -> Row:
+    return next(SOCKETS[kind] for kind in type(cause).__mro__ if kind in SOCKETS)
+
+
+def _redis_row(cause: BaseException, address: Address) -> Row | None:
+    text = str(cause)
+    phrase = next((row for part, row in PHRASES.items() if part in text), None)
+    if phrase is not None:
+        return phrase
+    if type(cause) is redis.ResponseError:
+        return WORDS.get(text.partition(" ")[0], _SAID)
+    row = next((TABLE[kind.__name__] for kind in type(cause).__mro__ if kind.__name__ in TABLE), None)
+    return _NO_PASSWORD if row is _WRONG_PASSWORD and not (address.username or address.password) else row
+
+
+def _said(cause: BaseException) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return str(cause.verify_message).rstrip(".")
+    if isinstance(cause, ssl.SSLError):
+        return (cause.reason or str(cause)).replace("_", " ").lower()
+    if isinstance(cause, OSError) and cause.strerror:
+        return str(cause.strerror)
+    text = str(cause) or type(cause).__name__
+    # newer versions of redis-py cut off the first word of what Redis said, and keep it here
+    word = getattr(cause, "status_code", None)
+    return text if word in (None, "ERR") or text.startswith(word) else f"{word} {text}"

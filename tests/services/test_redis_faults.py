@@ -1,0 +1,201 @@
+"""``redis.*`` while a real Redis stops, starts, freezes, changes its password, or is not what a step needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pytest_testmesh.errors import ActionTimeoutError, MeshError, TargetError, TargetUnavailableError
+from pytest_testmesh.integrations import redis as actions
+from pytest_testmesh.polling import NEVER, Deadline
+
+Step = Callable[..., Any]
+
+
+@pytest.fixture
+def server(own_redis: Callable[..., Any]) -> Iterator[Any]:
+    """A Redis for this test alone, with a password."""
+    made = own_redis(requirepass="secret")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def step(server: Any, make_context: Callable[..., Any]) -> Step:
+    """``step("get", key="a")`` runs one step against `server`."""
+
+    def run(action: str, deadline: Deadline = NEVER, **config: Any) -> Any:
+        context = make_context(deadline, redis_url=server.url)
+        return getattr(actions, f"redis_{action}")({"key": "a", **config}, context)
+
+    return run
+
+
+@pytest.fixture
+def admin(server: Any, redis_cli: Callable[..., str]) -> Callable[..., str]:
+    """``admin("CONFIG", "SET", ...)`` asks `server` by redis-cli."""
+    return lambda *words: redis_cli(server.url, *words)
+
+
+def test_a_stopped_server_is_told_and_a_started_one_is_used(server: Any, step: Step) -> None:
+    step("set", value="before")
+    server.stop()
+    with pytest.raises(TargetUnavailableError, match=r"GET a at 127\.0\.0\.1:\d+: connection refused"):
+        step("get")
+    server.start()
+
+    assert not step("get")["exists"]
+
+
+def test_a_server_that_was_restarted_between_two_steps_is_used(server: Any, step: Step) -> None:
+    step("get")
+    server.restart()
+
+    assert not step("get")["exists"]
+
+
+def test_a_connection_that_the_server_closed_is_replaced(step: Step, admin: Callable[..., str]) -> None:
+    step("get")
+    admin("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    assert not step("get")["exists"]
+
+
+def test_a_frozen_server_ends_the_step_at_its_deadline(server: Any, step: Step) -> None:
+    step("set", value="v")
+    with server.frozen(), pytest.raises(ActionTimeoutError, match=r"the response \(step timeout") as caught:
+        step("get", Deadline.after(0.3, "step timeout 300ms"))
+
+    assert "is it frozen" in str(caught.value.hint)
+    assert "v" == step("get")["value"]
+
+
+def test_a_frozen_server_ends_a_first_step_at_its_deadline(server: Any, step: Step) -> None:
+    """The kernel accepts the connection; the login gets no answer."""
+    with server.frozen(), pytest.raises(ActionTimeoutError, match="waiting for the response"):
+        step("get", Deadline.after(0.3, "step timeout 300ms"))
+
+    assert not step("get")["exists"]
+
+
+def test_a_server_that_dies_in_the_middle_of_a_step_is_told(server: Any, step: Step) -> None:
+    step("get")
+    with pytest.raises(TargetUnavailableError, match="the connection broke before the answer came"):
+        _while_frozen(server, lambda: step("set", value="v"), then=lambda: server.stop(signal.SIGKILL))
+
+
+def _while_frozen(server: Any, act: Callable[[], object], then: Callable[[], object]) -> None:
+    """Run *act* against a frozen server, and *then* in another thread a moment later."""
+    os.kill(server.facts["pid"], signal.SIGSTOP)
+    timer = threading.Timer(0.3, then)
+    timer.start()
+    try:
+        act()
+    finally:
+        timer.join()
+
+
+def test_a_changed_password_is_told_at_once(step: Step, admin: Callable[..., str]) -> None:
+    step("get")
+    admin("CONFIG", "SET", "requirepass", "changed")
+    with pytest.raises(TargetError, match="the login of the default user is refused") as caught:
+        step("get", db=1)
+
+    assert "AUTHENTICATION_FAILED" == caught.value.code
+    assert not step("get", db=1, password="changed")["exists"]
+    assert not step("get")["exists"], "a connection that was logged in before stays so: that is Redis's way"
+
+
+def test_a_missing_password_is_told_at_once(step: Step, server: Any) -> None:
+    with pytest.raises(TargetError, match=r"the server wants a password: .*Authentication required"):
+        step("get", port=server.facts["port"])
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "told"),
+    [
+        pytest.param(
+            ("CONFIG", "SET", "maxmemory", "1"), TargetError, "the server has no memory left for this", id="no memory"
+        ),
+        pytest.param(("REPLICAOF", "127.0.0.1", "1"), TargetError, "is a replica and takes no writes", id="replica"),
+        pytest.param(
+            ("CONFIG", "SET", "min-replicas-to-write", "1"), TargetError, "too few replicas", id="too few replicas"
+        ),
+    ],
+)
+def test_a_server_that_takes_no_writes(
+    step: Step, admin: Callable[..., str], words: tuple[str, ...], error: type[MeshError], told: str
+) -> None:
+    admin(*words)
+    with pytest.raises(error, match=told):
+        step("set", value="v")
+
+
+def test_a_database_that_is_not_there(step: Step) -> None:
+    with pytest.raises(TargetError, match="there is no database 99: DB index is out of range"):
+        step("get", db=99)
+
+
+def test_a_node_of_a_cluster_is_refused_clearly(own_redis: Callable[..., Any], step: Step) -> None:
+    node = own_redis(cluster_enabled="yes")
+    with pytest.raises(TargetError, match="is a node of a Redis Cluster: CLUSTERDOWN Hash slot not served") as caught:
+        step("get", url=node.url)
+
+    assert "REDIS_CLUSTER" == caught.value.code
+
+
+_KNOWN_CAUSES = re.compile(
+    r"connection refused|the connection broke before the answer came|the server closed the connection"
+    r"|timed out after .* waiting for (the response|a connection) \(the step's timeout of 0.50s\)"
+    r"|the login of the default user is refused|value is null"
+)
+
+
+def test_fault_run(
+    flows: Any, server: Any, redis_cli: Callable[..., str], unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While flows run one after the other the server freezes, stops, starts and changes its password."""
+    monkeypatch.setenv("TESTMESH_REDIS_URL", server.url)
+    steady = flows.add("redis/steady.yaml")
+    for number in range(24):
+        shutil.copy(steady, steady.with_name(f"flow_{number:02}.yaml"))
+    flows.add("redis/afterwards.yaml").rename(steady.with_name("flow_z.yaml"))
+    gate = free_port()
+    running = flows.start("redis", PREFIX=unique, GATE=gate)
+    running.wait_for_flows(2)
+    with server.frozen():
+        running.wait_for_flows(2)
+    server.stop()
+    running.wait_for_flows(3)
+    server.start()
+    running.wait_for_flows(2)
+    _change_password(redis_cli, server.url, "secret", "changed")
+    running.wait_for_flows(3)
+    _change_password(redis_cli, server.url, "changed", "secret")
+    with socket.create_server(("127.0.0.1", gate)):
+        done = flows.finish(running)
+
+    assert [] == [cause for cause in done.causes if not _KNOWN_CAUSES.search(cause)]
+    for fault in ("timed out", "connection refused", "login of the default user"):
+        assert fault in "".join(done.causes)
+    assert "flow_z" not in "".join(done.causes)
+    assert 26 == done.outcomes["passed"] + done.outcomes["failed"]
+
+
+def _change_password(redis_cli: Callable[..., str], url: str, old: str, new: str) -> None:
+    """Change it, and let nobody stay who logged in by the old one."""
+    redis_cli(url.replace("secret", old), "CONFIG", "SET", "requirepass", new)
+    redis_cli(url.replace("secret", new), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
