@@ -44,7 +44,10 @@ def test_permissions_are_kept(source, target, mode):
     assert mode == stat.S_IMODE((target / "server.py").stat().st_mode)
 
 
-@pytest.mark.parametrize(("expected", "mode"), [(0o755, 0o777), (0o644, 0o666), (0o755, 0o4755), (0o755, 0o2755), (0o644, 0o444), (0o755, 0o1755)])
+@pytest.mark.parametrize(
+    ("expected", "mode"),
+    [(0o755, 0o777), (0o644, 0o666), (0o755, 0o4755), (0o755, 0o2755), (0o644, 0o444), (0o755, 0o1755)],
+)
 def test_nobody_gets_anothers_rights_and_the_owner_can_write(source, target, expected, mode):
     (source / "server.py").chmod(mode)
 
