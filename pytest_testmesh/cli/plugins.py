@@ -202,6 +202,8 @@ def _show_listing(
         _show(table_lines(listing, registry.plugins_dir, shutil.get_terminal_size().columns))
     else:
         _show(field_lines(listing))
+        if not (listing.plugins or listing.broken or listing.ignored):
+            click.echo(f"No plugins in {shown_path(registry.plugins_dir)}.", err=True)
 
 
 def _show_state(plugin: InstalledPlugin, state: str, as_json: bool) -> None:

@@ -42,12 +42,17 @@ class Guard:
     def start(self) -> None:
         """Start the reaper unless it runs: before the first plugin, so that no moment is without it.
 
+        One that somebody has killed is replaced.
+
         Raises:
             PluginStartError: It cannot be started.
         """
         with self._lock:
-            if self._reaper is not None and self._reaper.poll() is None:
-                return
+            if self._reaper is not None:
+                if self._reaper.poll() is None:
+                    return
+                assert self._reaper.stdin is not None
+                self._reaper.stdin.close()
             self._reaper = self._spawn()
             for leader in self._leaders:
                 self._tell(f"+{leader}")

@@ -111,6 +111,7 @@ class ExternalPlugin:
             if self._process is not None and self._endpoint is not None:
                 code = self._process.exit_code()
                 if code is None:
+                    self._guard.start()  # somebody may have killed the reaper
                     return ""
                 self._end = self._end or f"it {describe_exit(code)}"
             self._start(deadline)
@@ -307,9 +308,12 @@ class ExternalPlugin:
         process.collect_output()
         if seen:
             return self._failed_start(f"did not become healthy within {limit.cause}: {seen}")
-        others = ", ".join(str(port) for port in sorted(process.listening_ports()))
+        ports = process.listening_ports()
         hint = "the port to listen on is in the environment variable PLUGIN_PORT"
-        hint += f"; it listens on {others}" if others else ""
+        if process.port in ports:
+            hint = f"it listens on port {process.port} of another address; listen on 127.0.0.1"
+        elif ports:
+            hint += f"; it listens on {', '.join(map(str, sorted(ports)))}"
         return self._failed_start(f"did not listen on 127.0.0.1:{process.port} within {limit.cause}", hint)
 
     def _failed_start(self, problem: str, hint: str | None = None) -> PluginStartError:

@@ -61,10 +61,16 @@ class Installation:
         """Read the source's manifest and refuse early what would be refused after the copy."""
         if not self.source.is_dir():
             what = "is not a folder" if os.path.lexists(self.source) else "does not exist"
-            raise PluginRefusedError(f"{self.source} {what}", hint=f"name the folder that holds {FILE_NAME}")
+            hint = f"name the folder that holds {FILE_NAME}; plugins are installed from folders of this machine only"
+            raise PluginRefusedError(f"{self.source} {what}", hint=hint)
         if self.source == self.plugins_dir.resolve():
             raise PluginRefusedError(
                 f"{self.source} is the plugins folder itself", hint="name the folder of one plugin"
+            )
+        if self.plugins_dir.resolve().is_relative_to(self.source) and not self.plugins_dir.exists():
+            raise PluginRefusedError(
+                f"the plugins folder {self.plugins_dir} would lie inside the plugin {self.source}",
+                hint="install it from your project's folder, or name that project's plugins folder",
             )
         if not (self.source / FILE_NAME).resolve().is_relative_to(self.source):
             raise PluginRefusedError(f"{self.source / FILE_NAME} is a link out of the folder")

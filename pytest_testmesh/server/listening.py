@@ -42,7 +42,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",  # the strict one: it refuses what could be read in two ways
+                http="h11",  # the stricter of uvicorn's two
                 ws="none",
                 lifespan="on",
                 log_level="warning",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import threading
 from collections import OrderedDict
@@ -14,6 +13,7 @@ from fastapi import Request, Response
 
 from pytest_testmesh.errors import MeshError
 from pytest_testmesh.server.page_templates import render
+from pytest_testmesh.server.security import same_secret
 
 if TYPE_CHECKING:
     from pytest_testmesh.server.page_view import Notice
@@ -72,11 +72,6 @@ class Notices:
         """Return the notice of that key the first time it is asked for."""
         with self._lock:
             return self._waiting.pop(key or "", None)
-
-
-def same_secret(given: str, expected: str) -> bool:
-    """Compare in a time that tells nothing about the expected text."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 async def read_form(request: Request) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -445,3 +446,32 @@ def test_a_plugin_that_stops_to_listen_is_started_again_for_the_next_step(add_pl
     assert ["plugin stops-to-listen was started again: it no longer listened"] == [
         entry["message"] for entry in context.logs
     ]
+
+
+def test_a_reaper_that_was_killed_is_started_again_with_the_next_step(add_plugin, make_pool, processes):
+    add_plugin("behaves")
+    pool = make_pool()
+    pool.call("behaves.run")
+    (first,) = set(processes.running_with_reaper()) - set(processes.running())
+    first.kill()
+    while first.is_running() and first.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.005)
+
+    pool.call("behaves.run")
+
+    (second,) = set(processes.running_with_reaper()) - set(processes.running())
+    assert first.pid != second.pid
+
+
+def test_a_plugin_that_listens_on_another_address_is_told_so(add_plugin, make_pool):
+    code = """
+import os, socket, time
+server = socket.create_server(("127.0.0.2", int(os.environ["PLUGIN_PORT"])))
+time.sleep(60)
+"""
+    add_plugin("elsewhere", code=code)
+
+    with pytest.raises(PluginStartError) as caught:
+        make_pool(start_s=1).call("elsewhere.run")
+
+    assert re.fullmatch(r"it listens on port \d+ of another address; listen on 127\.0\.0\.1", caught.value.hint)

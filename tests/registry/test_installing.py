@@ -22,6 +22,7 @@ from pytest_testmesh.errors import (
 from pytest_testmesh.external.info_cache import InfoCache
 from pytest_testmesh.external.state import LOCK_NAME, STATE_NAME
 from pytest_testmesh.registry.copying import CopyLimits
+from pytest_testmesh.registry.registry import PluginRegistry
 from pytest_testmesh.registry.staging import PREFIX
 
 
@@ -482,3 +483,13 @@ def test_of_two_installations_of_one_id_at_once_one_wins(install_apart, make_sou
     assert 1 == sum("PluginExistsError: plugin demo is installed already" in each for each in errors)
     assert ["demo"] == entries(plugins_dir)
     assert ["demo.run"] == run_actions(plugins_dir / "demo")
+
+
+def test_a_plugin_is_not_installed_into_its_own_source(make_source, snapshot):
+    source = make_source("mine")
+    before = snapshot(source)
+
+    with pytest.raises(PluginRefusedError, match=r"plugins would lie inside the plugin "):
+        PluginRegistry(source / "plugins").install(source)
+
+    assert before == snapshot(source)
