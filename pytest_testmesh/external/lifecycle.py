@@ -267,7 +267,9 @@ class ExternalPlugin:
                 break
             problem = self._health(endpoint, limit)
             if problem is None:
-                return process.holds_port()
+                # One that has ended meanwhile is told when it does not answer the next request.
+                ended = process.exit_code() is not None and not port_is_taken(process.port)
+                return ended or process.holds_port()
             seen = problem
         raise self._never_healthy(process, limit, seen)
 

@@ -22,7 +22,9 @@ import pytest
 TESTMESH = [sys.executable, "-c", "from pytest_testmesh.cli import main; main()"]
 SERVER = Path(__file__).with_name("plugin_server.py")
 QUESTION = b"[y/N]: "
-LEFT_OUT = ("PLUGINS_DIR", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "NO_COLOR", "TERM", "COLUMNS", "TESTMESH_TOKEN")
+LEFT_OUT = (
+    "TOX_ENV_DIR", "PLUGINS_DIR", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "NO_COLOR", "TERM", "COLUMNS", "TESTMESH_TOKEN",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

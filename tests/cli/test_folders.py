@@ -122,7 +122,7 @@ def test_a_folder_that_is_there_has_a_cache(project: Path) -> None:
     [
         pytest.param("[pytest", "", "pytest.ini:1: unexpected value continuation", id="broken ini"),
         pytest.param("[pytest]", "--rootdir=/nosuch", "Directory '/nosuch' not found", id="no rootdir"),
-        pytest.param("[pytest]", "-c nosuch.ini", "nosuch.ini' not found", id="no configuration file"),
+        pytest.param("[pytest]", "-c nosuch.ini", "nosuch.ini'", id="no configuration file"),
         pytest.param("[pytest]", "'", "No closing quotation", id="open quotes"),
         pytest.param("[pytest]", "--rootdir", "--rootdir: expected one argument", id="option without value"),
         pytest.param("[pytest]\nminversion = 99", "", "'minversion' requires pytest-99", id="minversion"),
