@@ -188,7 +188,12 @@ def make_postgres(folder: Path) -> OwnServer:
         shutil.chown(folder, run_as)
         shutil.chown(data, run_as)
     initdb = [programs / "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", data]
-    done = subprocess.run(initdb, env={**os.environ, "LC_ALL": "C"}, cwd=folder, capture_output=True, **as_user(run_as))
+    try:
+        done = subprocess.run(
+            initdb, env={**os.environ, "LC_ALL": "C"}, cwd=folder, capture_output=True, **as_user(run_as)
+        )
+    except PermissionError as exc:
+        raise NoServer(f"{run_as}, as whom it must run, cannot reach {programs}") from exc
     if done.returncode:
         raise RuntimeError(f"initdb failed: {done.stderr.decode(errors='replace')}")
     port = free_port()
