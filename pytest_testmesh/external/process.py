@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ class PluginProcess:
         self._lock = threading.Lock()
         self._group_is_gone = False
         self._descendants: list[psutil.Process] = []
+        self._sessions: set[int] = set()
         self._pipes = OutputPipes([stdout, stderr], manifest.id)
         try:
             guard.start()
@@ -110,6 +111,10 @@ class PluginProcess:
 
         with contextlib.suppress(psutil.Error):
             self._descendants = psutil.Process(self.pid).children(recursive=True)
+        # The reaper knows them, too: this process may be ended between the end of their parent and their own.
+        for session in _sessions(self._descendants) - self._sessions - {self.pid}:
+            self._sessions.add(session)
+            self._guard.watch(session)
 
     def terminate(self) -> None:
         """Ask the process with SIGTERM to end; what is left is still to be killed."""
@@ -168,7 +173,8 @@ class PluginProcess:
             os.killpg(self.pid, signal.SIGKILL)
         self._group_is_gone = True
         self._kill_descendants()
-        self._guard.forget(self.pid)
+        for session in (*self._sessions, self.pid):
+            self._guard.forget(session)
 
     def _kill_descendants(self) -> None:
         import psutil
@@ -177,6 +183,14 @@ class PluginProcess:
             # psutil compares start times first: the id may be another process's by now.
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+
+def _sessions(processes: Iterable[psutil.Process]) -> set[int]:
+    found = set()
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            found.add(os.getsid(process.pid))
+    return found
 
 
 def _listening(process: Any) -> set[int]:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
-from pytest_testmesh.errors import (
-    ActionConfigError,
-    ActionTimeoutError,
-    ExpressionSyntaxError,
-    MeshError,
-    StepAssertionError,
-    UndefinedNameError,
+from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError
+from pytest_testmesh.integrations._assertions import (
+    ASSERTIONS,
+    Check,
+    as_text,
+    compile_check,
+    read_checks,
+    require,
+    with_hyphens,
 )
 from pytest_testmesh.integrations._durations import DURATION, duration_s
 from pytest_testmesh.units import format_duration
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import ActionContext, ActionRegistry
-    from pytest_testmesh.expressions import Expression
     from pytest_testmesh.scope import Scope
-    from pytest_testmesh.template import Template
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -35,7 +32,6 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_MAYBE_ID = re.compile(r"[^\W\d]\w*(?:-\w+)+")
 FLOW_LOGGER = logging.getLogger("pytest_testmesh.flow")
 
 
@@ -79,16 +75,12 @@ def log(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
     """Write to the logger ``pytest_testmesh.flow`` and to the step's part of the report."""
     level = config.get("level", "info").lower()
     level = "warning" if level == "warn" else level
-    text = _as_text(config["message"])
+    text = as_text(config["message"])
     if "data" in config:
-        text = f"{text}  {_as_text(config['data'])}"
+        text = f"{text}  {as_text(config['data'])}"
     FLOW_LOGGER.log(_LEVELS[level], "%s", text)
     context.log(text, level)
     return {"message": config["message"], "level": level}
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 DELAY = {
@@ -127,19 +119,7 @@ ASSERT = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "assertions": {
-            "type": "array",
-            "description": "expressions that must hold, as text or as {expression, message}",
-            "items": {
-                "type": ["string", "object", "boolean"],
-                "required": ["expression"],
-                "additionalProperties": False,
-                "properties": {
-                    "expression": {"type": ["string", "boolean"], "description": "what must hold"},
-                    "message": {"type": "string", "description": "shown when it does not"},
-                },
-            },
-        },
+        "assertions": ASSERTIONS,
         "expression": {"type": ["string", "boolean"], "description": "one expression that must hold"},
         "message": {"type": "string", "description": "shown when `expression` does not hold"},
         "data": {"description": "what the names in the expressions mean: its keys; `data` is all of it"},
@@ -164,13 +144,7 @@ def assert_(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, A
         raise ActionConfigError(
             "there is nothing to check", hint='write `assertions: ["total == 30"]` or `expression: "total == 30"`'
         )
-    names = _DataNames(config, context.scope)
-    problems = [problem for check in checks if (problem := check.problem(names))]
-    if len(problems) == 1:
-        raise StepAssertionError(problems[0], total=len(checks))
-    if problems:
-        shown = "".join(f"\n  {problem}" for problem in problems)
-        raise StepAssertionError(f"{len(problems)} of {len(checks)} assertions failed:{shown}", total=len(checks))
+    require(checks, _DataNames(config, context.scope))
     return {"passed": True}
 
 
@@ -209,62 +183,11 @@ class _DataNames:
             raise self._scope.undefined(name, self._known) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One assertion; *message* is shown when it does not hold."""
-
-    expression: Expression
-    message: Template | None = None
-
-    def problem(self, names: _DataNames) -> str | None:
-        """Say in one line why it does not hold, or None if it does.
-
-        Raises:
-            UndefinedNameError: It names what does not exist.
-        """
-        # also where it holds, so that a wrong name in a message is not first seen in the failure it should explain
-        message = _as_text(self.message.fill(names.placeholders)) if self.message else ""
-        said = self._said(names)
-        return f"{message}: {said}" if said and message else said
-
-    def _said(self, names: _DataNames) -> str | None:
-        text = self.expression.text
-        try:
-            if self.expression.test(names):
-                return None
-        except UndefinedNameError:
-            raise
-        except MeshError as exc:
-            return f"{text}: {exc.message}"
-        parts = ", ".join(f"{part.text} is {part.shown()}" for part in self.expression.parts(names))
-        return f"{text} is false" + (f": {parts}" if parts else "")
-
-
 def _checks(config: Mapping[str, Any], ids: frozenset[str]) -> Iterator[Check]:
     if "expression" in config:
         # unlike those of `assertions`, this message was filled in by the runner
-        yield _check(config["expression"], config.get("message"), "config.expression", ids, raw=True)
-    assertions = config.get("assertions")
-    for index, each in enumerate(assertions if isinstance(assertions, list) else ()):
-        where = f"config.assertions[{index}]"
-        if isinstance(each, Mapping):
-            yield _check(each["expression"], each.get("message"), where, ids)
-        else:
-            yield _check(each, None, where, ids)
-
-
-def _check(expression: str | bool, message: str | None, where: str, ids: frozenset[str], *, raw: bool = False) -> Check:
-    from pytest_testmesh.expressions import compile_expression
-    from pytest_testmesh.template import compile_template
-
-    text = expression if isinstance(expression, str) else json.dumps(expression)
-    try:
-        return Check(
-            expression=compile_expression(text, ids),
-            message=None if message is None else compile_template(message, ids, raw=raw),
-        )
-    except ExpressionSyntaxError as exc:
-        raise ActionConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
+        yield compile_check(config["expression"], config.get("message"), "config.expression", ids, raw=True)
+    yield from read_checks(config.get("assertions"), "config.assertions", ids)
 
 
 def check_assert_config(config: Mapping[str, Any]) -> None:
@@ -273,11 +196,4 @@ def check_assert_config(config: Mapping[str, Any]) -> None:
     Raises:
         ActionConfigError: A text is no expression.
     """
-    try:
-        list(_checks(config, frozenset()))
-    except ActionConfigError:
-        # which steps there are is not known here: `sign-in.status` may be a name, or `in` without a left side
-        ids = frozenset(_MAYBE_ID.findall(str(config)))
-        if not ids:
-            raise
-        list(_checks(config, ids))
+    with_hyphens(lambda ids: list(_checks(config, ids)), config)

@@ -244,6 +244,7 @@ def test_reload_shows_the_outcome_no_more_and_does_nothing_again(site: Site, vis
     site.hello()
     page = visit()
     page.page.get_by_role("button", name="Disable my-plugin").click()
+    assert "is disabled" in status(page)  # a click does not wait for the page that it leads to
     page.requests.clear()
 
     page.page.reload()

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pytest_testmesh.errors import ActionTimeoutError, TargetUnavailableError
+from pytest_testmesh.errors import ActionTimeoutError, TargetError, TargetUnavailableError
 from pytest_testmesh.integrations.postgresql.actions import ACTIONS
 from pytest_testmesh.polling import NEVER, Deadline, attempts
 
@@ -282,7 +282,7 @@ def test_a_password_that_changes(make_context: Callable[..., Any], server: Any, 
         pid = query(PID, user=unique, password="first-one")["pid"]
         other.execute(f"ALTER ROLE {unique} PASSWORD 'second-one'; SELECT pg_terminate_backend({pid})")
         time.sleep(0.2)
-        with pytest.raises(TargetUnavailableError, match="password authentication failed"):
+        with pytest.raises(TargetError, match="password authentication failed"):
             query("SELECT 1", user=unique, password="first-one")
         assert {"x": 1} == query("SELECT 1 AS x", user=unique, password="second-one")
     finally:

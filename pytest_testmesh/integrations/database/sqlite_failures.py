@@ -6,29 +6,18 @@ import difflib
 import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionError,
-    ActionTimeoutError,
     TargetError,
     TargetUnavailableError,
 )
+from pytest_testmesh.integrations._failures import Row, timed_out
 from pytest_testmesh.integrations.database.sqlite import Interrupted, SqliteConnection, SqliteTarget
 from pytest_testmesh.integrations.sql.lexer import tokens
 from pytest_testmesh.polling import Deadline
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What an error means; *code* is the name that PostgreSQL has for the condition, where it has one."""
-
-    error: type[ActionError]
-    hint: str | None = None
-    code: str | None = None
-
 
 _NO_FILE = Row(TargetUnavailableError)
 BY_WORDS: tuple[tuple[str, Row], ...] = (
@@ -37,17 +26,17 @@ BY_WORDS: tuple[tuple[str, Row], ...] = (
     ("no such column|has no column named", Row(TargetError, code="UNDEFINED_COLUMN")),
     ("no such function|wrong number of arguments", Row(TargetError, code="UNDEFINED_FUNCTION")),
     ("ambiguous column", Row(TargetError, code="AMBIGUOUS_COLUMN")),
-    ("already exists", Row(TargetError, "write CREATE TABLE IF NOT EXISTS", code="DUPLICATE_TABLE")),
+    ("already exists", Row(TargetError, hint="write CREATE TABLE IF NOT EXISTS", code="DUPLICATE_TABLE")),
     ("UNIQUE constraint", Row(TargetError, code="UNIQUE_VIOLATION")),
     ("NOT NULL constraint", Row(TargetError, code="NOT_NULL_VIOLATION")),
     ("FOREIGN KEY constraint", Row(TargetError, code="FOREIGN_KEY_VIOLATION")),
     ("CHECK constraint", Row(TargetError, code="CHECK_VIOLATION")),
-    ("readonly database", Row(TargetError, "?mode=ro, or the file's permissions, forbid it")),
-    ("not a database|malformed", Row(TargetError, "is the path right? a program may have written half of it")),
+    ("readonly database", Row(TargetError, hint="?mode=ro, or the file's permissions, forbid it")),
+    ("not a database|malformed", Row(TargetError, hint="is the path right? a program may have written half of it")),
     ("unable to open database", _NO_FILE),
-    ("disk I/O error|disk is full", Row(TargetUnavailableError, "is the disk full?")),
-    ("number of bindings", Row(ActionConfigError, "write placeholders as ?, $1 or :name")),
-    ("cannot (?:start a transaction|commit|rollback)", Row(ActionConfigError, "`transaction: true` does that")),
+    ("disk I/O error|disk is full", Row(TargetUnavailableError, hint="is the disk full?")),
+    ("number of bindings", Row(ActionConfigError, hint="write placeholders as ?, $1 or :name")),
+    ("cannot (?:start a transaction|commit|rollback)", Row(ActionConfigError, hint="`transaction: true` does that")),
 )  # fmt: skip
 """What SQLite says, which has no codes for most of it. The first match counts."""
 
@@ -56,8 +45,8 @@ BY_EXCEPTION: dict[type[BaseException], Row] = {
     sqlite3.ProgrammingError: Row(ActionConfigError),
     sqlite3.Error: Row(TargetError),
     sqlite3.Warning: Row(ActionConfigError),
-    OverflowError: Row(ActionConfigError, "SQLite's integers have 64 bits: bind the number as text"),
-    UnicodeEncodeError: Row(ActionConfigError, "a value is not valid Unicode"),
+    OverflowError: Row(ActionConfigError, hint="SQLite's integers have 64 bits: bind the number as text"),
+    UnicodeEncodeError: Row(ActionConfigError, hint="a value is not valid Unicode"),
 }
 """What the words do not tell."""
 
@@ -77,10 +66,7 @@ def failure(
     if isinstance(exc, Interrupted):
         waiting_for = "another connection to release its lock" if exc.locked else "the statement"
         hint = "a transaction that another process or an earlier step left open holds it" if exc.locked else None
-        cause = f" ({deadline.cause})" if deadline.cause else ""
-        return ActionTimeoutError(
-            f"{target.shown}: timed out after {waited} waiting for {waiting_for}{cause}", hint=hint
-        )
+        return timed_out(target.shown, waited, waiting_for, deadline, hint)
     row = find_row(exc)
     hint = row.hint
     if row is _NO_FILE:

@@ -9,6 +9,7 @@ from typing import Any
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError, TargetError
 from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._tls import tls_options
 from pytest_testmesh.integrations.http.auth import Tokens, authorize
 from pytest_testmesh.integrations.http.client import HttpClient, Response, Route
 from pytest_testmesh.integrations.http.cookies import Cookies
@@ -17,7 +18,6 @@ from pytest_testmesh.integrations.http.request import Request, basic, build_requ
 from pytest_testmesh.integrations.http.response import Headers, decode_body
 from pytest_testmesh.integrations.http.target import Target
 from pytest_testmesh.integrations.http.texts import Received, Sent
-from pytest_testmesh.integrations.http.tls import tls_options
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.units import parse_duration
 

@@ -13,12 +13,13 @@ from urllib3.response import BaseHTTPResponse
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError, TargetError
-from pytest_testmesh.integrations.http.connection import HTTPPool, HTTPSPool, bounded_by
+from pytest_testmesh.integrations._sockets import bounded_by
+from pytest_testmesh.integrations._tls import TLSOptions, tls_context
+from pytest_testmesh.integrations.http.connection import HTTPPool, HTTPSPool
 from pytest_testmesh.integrations.http.environment import Netrc
 from pytest_testmesh.integrations.http.failures import MAPPED, Sending, failure
 from pytest_testmesh.integrations.http.request import Request, basic
 from pytest_testmesh.integrations.http.target import Target, parse_target
-from pytest_testmesh.integrations.http.tls import TLSOptions, tls_context
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.units import format_duration
 

@@ -1,14 +1,12 @@
-"""What the process environment says about HTTP: proxies, CA certificates, netrc; read as requests reads it."""
+"""What the process environment says about HTTP: proxies and netrc; read as requests reads it."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from pytest_testmesh.integrations.http.target import Target
 
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SYSTEM_PROXIES = sys.platform in ("darwin", "win32")
 
 Login = tuple[str, str]
@@ -79,19 +77,3 @@ def _select(target: Target) -> str | None:
     if not proxy:
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def ca_certificates() -> tuple[str, str]:
-    """Return a file or folder of CA certificates and what named it: a variable, else the package certifi."""
-    for name in _CA_VARIABLES:
-        value = os.environ.get(name)
-        if value:
-            return value, name
-    import certifi
-
-    return certifi.where(), "certifi"
-
-
-def resolved(path: str, folder: Path) -> str:
-    """Return *path* as seen from the flow file's *folder*; ``~`` is the home folder."""
-    return str(folder / Path(path).expanduser())

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from urllib3.util import make_headers
 
 from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.integrations._paths import resolved
 from pytest_testmesh.integrations.http.checks import check_request_config
-from pytest_testmesh.integrations.http.environment import resolved
 from pytest_testmesh.integrations.http.target import Target, parse_target, text_of, with_params
 from pytest_testmesh.model import EMPTY
 

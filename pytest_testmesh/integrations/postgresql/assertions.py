@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import (
-    ActionConfigError,
-    ExpressionSyntaxError,
-    MeshError,
-    StepAssertionError,
-    UndefinedNameError,
-)
-from pytest_testmesh.expressions import Expression, compile_expression
+from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.expressions.operators import same
+from pytest_testmesh.integrations._assertions import Check, compile_check, raise_problems
 from pytest_testmesh.integrations.postgresql.checks import NULL_CHECKS, check_assertions
 from pytest_testmesh.integrations.sql.filling import fill_values
 from pytest_testmesh.scope import ResultNames, Scope
@@ -103,7 +97,7 @@ class FieldCheck:
 class ExpressionCheck:
     """An expression over the row's columns and the keys of the result."""
 
-    expression: Expression
+    check: Check
 
     def problem(self, names: Mapping[str, Any], scope: Scope) -> str | None:
         """Say why it does not hold, or None if it does.
@@ -111,17 +105,9 @@ class ExpressionCheck:
         Raises:
             UndefinedNameError: It names what does not exist.
         """
-        text = self.expression.text
-        seen = ResultNames({**(names["first_row"] or {}), **names, "row": names["first_row"]}, scope)
-        try:
-            if self.expression.test(seen):
-                return None
-        except UndefinedNameError:
-            raise
-        except MeshError as exc:
-            return f"{text}: {exc.message}"
-        parts = ", ".join(f"{part.text} is {part.shown()}" for part in self.expression.parts(seen))
-        return f"{text} is false" + (f": {parts}" if parts else "")
+        return self.check.problem(
+            ResultNames({**(names["first_row"] or {}), **names, "row": names["first_row"]}, scope)
+        )
 
 
 Assertion = FieldCheck | ExpressionCheck
@@ -139,10 +125,7 @@ def read_assertions(config: Mapping[str, Any], context: ActionContext) -> list[A
 
 def _read(written: Any, where: str, context: ActionContext) -> Assertion:
     if isinstance(written, str):
-        try:
-            return ExpressionCheck(compile_expression(written, context.scope.hyphenated_ids()))
-        except ExpressionSyntaxError as exc:
-            raise ActionConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
+        return ExpressionCheck(compile_check(written, None, where, context.scope.hyphenated_ids()))
     entry = fill_values(written, context)
     named = entry.get("operator", "eq")
     if named not in _OPERATORS and named not in NULL_CHECKS:
@@ -157,13 +140,8 @@ def check_row(assertions: Sequence[Assertion], names: Mapping[str, Any], scope: 
         StepAssertionError: At least one does not hold; tells each.
     """
     problems = [problem for each in assertions if (problem := each.problem(names, scope))]
-    if len(problems) == 1 or (problems and names["first_row"] is None):
-        raise StepAssertionError(problems[0], total=len(assertions))
-    if problems:
-        shown = "".join(f"\n  {problem}" for problem in problems)
-        raise StepAssertionError(
-            f"{len(problems)} of {len(assertions)} assertions failed:{shown}", total=len(assertions)
-        )
+    # without a row, all say the same
+    raise_problems(problems if names["first_row"] is not None else problems[:1], len(assertions))
 
 
 def _shown(value: Any) -> str:

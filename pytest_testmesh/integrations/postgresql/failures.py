@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -16,43 +15,35 @@ from pytest_testmesh.errors import (
     TargetError,
     TargetUnavailableError,
 )
+from pytest_testmesh.integrations._failures import Row, timed_out
 from pytest_testmesh.integrations.postgresql.connection import Expired
 from pytest_testmesh.integrations.postgresql.target import Target
 from pytest_testmesh.polling import Deadline
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What an error means; *text* (else the server's own words) and *hint* may hold ``{host}`` and ``{port}``."""
-
-    error: type[ActionError]
-    hint: str | None = None
-    text: str | None = None
-    code: str | None = None
-
 
 _GONE = "did the server crash, or was it stopped? its log may say"
 _BIND = "values reach columns as text, numbers, arrays (lists) or JSON (mappings); a cast such as ?::jsonb says which"
 _REFUSED = Row(TargetError)
 
 BY_STATE: dict[str, Row] = {
-    "22P02": Row(TargetError, _BIND),
-    "42601": Row(TargetError, "`sent` below shows the place"),
-    "42501": Row(TargetError, "GRANT it to this user, or connect as another one"),
-    "42P01": Row(TargetError, "is it in another schema, or not made yet? write schema.table"),
-    "42P02": Row(ActionConfigError, "give its value in `params`"),
-    "42804": Row(TargetError, _BIND),
-    "42883": Row(TargetError, _BIND),
-    "3D000": Row(TargetUnavailableError, "is the database's name right, and was it created?"),
-    "3F000": Row(TargetError, "is the schema's name right, and was it created?"),
-    "53300": Row(TargetUnavailableError, "each worker of pytest-xdist has its own connection"),
-    "55P03": Row(TargetError, "another session holds the lock: see pg_locks and pg_stat_activity"),
-    "57014": Row(TargetError, "somebody else ended the statement: pg_cancel_backend, or lock_timeout"),
-    "57P01": Row(TargetUnavailableError, _GONE),
-    "57P02": Row(TargetUnavailableError, _GONE),
-    "57P03": Row(TargetUnavailableError, "the server starts or stops: `wait_for`, `retry` or `eventually` can wait"),
-    "57P04": Row(TargetUnavailableError, "somebody dropped the database"),
-    "57P05": Row(TargetUnavailableError, _GONE),
+    "22P02": Row(TargetError, hint=_BIND),
+    "42601": Row(TargetError, hint="`sent` below shows the place"),
+    "42501": Row(TargetError, hint="GRANT it to this user, or connect as another one"),
+    "42P01": Row(TargetError, hint="is it in another schema, or not made yet? write schema.table"),
+    "42P02": Row(ActionConfigError, hint="give its value in `params`"),
+    "42804": Row(TargetError, hint=_BIND),
+    "42883": Row(TargetError, hint=_BIND),
+    "3D000": Row(TargetUnavailableError, hint="is the database's name right, and was it created?"),
+    "3F000": Row(TargetError, hint="is the schema's name right, and was it created?"),
+    "53300": Row(TargetUnavailableError, hint="each worker of pytest-xdist has its own connection"),
+    "55P03": Row(TargetError, hint="another session holds the lock: see pg_locks and pg_stat_activity"),
+    "57014": Row(TargetError, hint="somebody else ended the statement: pg_cancel_backend, or lock_timeout"),
+    "57P01": Row(TargetUnavailableError, hint=_GONE),
+    "57P02": Row(TargetUnavailableError, hint=_GONE),
+    "57P03": Row(
+        TargetUnavailableError, hint="the server starts or stops: `wait_for`, `retry` or `eventually` can wait"
+    ),
+    "57P04": Row(TargetUnavailableError, hint="somebody dropped the database"),
+    "57P05": Row(TargetUnavailableError, hint=_GONE),
 }
 """Conditions that need more words than the server's."""
 
@@ -62,48 +53,52 @@ BY_CLASS: dict[str, Row] = {
         "72 F0 HV P0 XX".split(),
         _REFUSED,
     ),
-    "08": Row(TargetUnavailableError, _GONE),
-    "28": Row(TargetUnavailableError, "are user and password right?", code="AUTHENTICATION_FAILED"),
+    "08": Row(TargetUnavailableError, hint=_GONE),
+    "28": Row(TargetError, hint="are user and password right?", code="AUTHENTICATION_FAILED"),
 }
 """Every class of https://www.postgresql.org/docs/current/errcodes-appendix.html: the server answered, and said no."""
 
 BY_EXCEPTION: dict[type[BaseException], Row] = {
-    psycopg2.InterfaceError: Row(TargetUnavailableError, _GONE),
-    psycopg2.OperationalError: Row(TargetUnavailableError, _GONE),
+    psycopg2.InterfaceError: Row(TargetUnavailableError, hint=_GONE),
+    psycopg2.OperationalError: Row(TargetUnavailableError, hint=_GONE),
     psycopg2.DatabaseError: Row(TargetError),
     psycopg2.Error: Row(TargetError),
     psycopg2.Warning: Row(TargetError),
 }
 """Errors without a SQLSTATE: they come from libpq or psycopg2."""
 
-_LOGIN = Row(TargetUnavailableError, "are user and password right?", code="AUTHENTICATION_FAILED")
-_TLS = Row(TargetUnavailableError, "does the server speak TLS? sslmode: disable does without it")
+_LOGIN = Row(TargetError, hint="are user and password right?", code="AUTHENTICATION_FAILED")
+_TLS = Row(TargetUnavailableError, hint="does the server speak TLS? sslmode: disable does without it")
 _NOBODY_THERE = Row(
-    TargetUnavailableError, "is the server running? nothing listens on {host}:{port}", "connection refused"
+    TargetUnavailableError, hint="is the server running? nothing listens on {host}:{port}", text="connection refused"
 )
-_UNKNOWN_HOST = Row(TargetUnavailableError, "check the name; is the name server reachable?", "unknown host {host}")
+_UNKNOWN_HOST = Row(
+    TargetUnavailableError, hint="check the name; is the name server reachable?", text="unknown host {host}"
+)
 _UNTRUSTED = Row(
-    TargetUnavailableError, "name its CA: ?sslrootcert=ca.crt", "the server's TLS certificate is not trusted"
+    TargetUnavailableError, hint="name its CA: ?sslrootcert=ca.crt", text="the server's TLS certificate is not trusted"
 )
-_OTHER_NAME = Row(TargetUnavailableError, "use the name in the certificate as host, or sslmode=verify-ca")
-_NOT_POSTGRESQL = Row(TargetUnavailableError, "is {host}:{port} a PostgreSQL server?", "the answer is not PostgreSQL's")
-_CLOSED = Row(TargetUnavailableError, _GONE, "the server closed the connection")
+_OTHER_NAME = Row(TargetUnavailableError, hint="use the name in the certificate as host, or sslmode=verify-ca")
+_NOT_POSTGRESQL = Row(
+    TargetUnavailableError, hint="is {host}:{port} a PostgreSQL server?", text="the answer is not PostgreSQL's"
+)
+_CLOSED = Row(TargetUnavailableError, hint=_GONE, text="the server closed the connection")
 
 BY_WORDS: tuple[tuple[str, Row], ...] = (
     ("authentication failed|role .* does not exist", _LOGIN),
-    ("no password supplied", Row(TargetUnavailableError, "give a password", code="AUTHENTICATION_FAILED")),
+    ("no password supplied", Row(TargetError, hint="give a password", code="AUTHENTICATION_FAILED")),
     ("database .* does not exist", BY_STATE["3D000"]),
-    ("no pg_hba.conf entry", Row(TargetUnavailableError, "pg_hba.conf lets this user in from elsewhere only")),
+    ("no pg_hba.conf entry", Row(TargetUnavailableError, hint="pg_hba.conf lets this user in from elsewhere only")),
     ("too many (?:clients|connections)|remaining connection slots", BY_STATE["53300"]),
     ("database system is|not yet accepting connections", BY_STATE["57P03"]),
     ("Connection refused", _NOBODY_THERE),
     ("could not translate host name", _UNKNOWN_HOST),
     ("certificate verify failed", _UNTRUSTED),
     ("server certificate for|does not match host name", _OTHER_NAME),
-    ("root certificate file", Row(ActionConfigError, "add ?sslrootcert=ca.crt, or sslrootcert=system")),
+    ("root certificate file", Row(ActionConfigError, hint="add ?sslrootcert=ca.crt, or sslrootcert=system")),
     ("does not support SSL|SSL error|SSL SYSCALL", _TLS),
-    ("invalid .* value|certificate file|private key", Row(ActionConfigError, "check the connection settings")),
-    ("can't execute COPY", Row(ActionConfigError, "use postgresql.insert", "no COPY to or from here")),
+    ("invalid .* value|certificate file|private key", Row(ActionConfigError, hint="check the connection settings")),
+    ("can't execute COPY", Row(ActionConfigError, hint="use postgresql.insert", text="no COPY to or from here")),
     ("expected authentication request", _NOT_POSTGRESQL),
     ("terminating connection", BY_STATE["57P01"]),
     ("server closed the connection|connection already closed|no connection to the server", _CLOSED),
@@ -119,14 +114,10 @@ def failure(exc: BaseException, target: Target, deadline: Deadline, waited: str,
     if isinstance(exc, Expired) or (_state(exc) == "57014" and deadline.remaining() < _NEARLY_S):
         return _timed_out(exc, target, deadline, waited)
     row = find_row(exc)
-    facts = {"host": target.host, "port": target.port}
-    said = row.text.format(**facts) if row.text else _said(exc)
-    message = f"{target.shown}: {said}{place}"
-    hint = "; ".join(each for each in (_server_hint(exc), row.hint and row.hint.format(**facts)) if each)
-    details = _details(exc)
-    if issubclass(row.error, TargetError):
-        return row.error(message, hint=hint or None, code=_code(exc), details=details)
-    return row.error(message, hint=hint or None, code=row.code, details=details)
+    text, row_hint = row.fill({"host": target.host, "port": target.port, "said": _said(exc)})
+    hint = "; ".join(filter(None, (_server_hint(exc), row_hint)))
+    code = row.code or (_code(exc) if issubclass(row.error, TargetError) else None)
+    return row.error(f"{target.shown}: {text}{place}", hint=hint or None, code=code, details=_details(exc))
 
 
 _NEARLY_S = 0.1
@@ -151,13 +142,12 @@ def row_of_state(state: str) -> Row:
 
 def _timed_out(exc: BaseException, target: Target, deadline: Deadline, waited: str) -> ActionTimeoutError:
     waiting_for = exc.waiting_for if isinstance(exc, Expired) else "the statement"
-    cause = f" ({deadline.cause})" if deadline.cause else ""
     hint = (
         "are host and port right? a firewall that drops packets looks like this, and so does a frozen server"
         if waiting_for == "a connection"
         else "a lock that another session holds looks like this: see pg_locks; if it needs longer, raise `timeout`"
     )
-    return ActionTimeoutError(f"{target.shown}: timed out after {waited} waiting for {waiting_for}{cause}", hint=hint)
+    return timed_out(target.shown, waited, waiting_for, deadline, hint)
 
 
 def _state(exc: BaseException) -> str | None:

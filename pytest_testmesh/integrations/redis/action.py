@@ -11,8 +11,8 @@ from typing import Any
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations._durations import duration_s
-from pytest_testmesh.integrations.http.connection import bounded_by
-from pytest_testmesh.integrations.http.tls import tls_options
+from pytest_testmesh.integrations._sockets import bounded_by
+from pytest_testmesh.integrations._tls import tls_options
 from pytest_testmesh.integrations.redis.address import parse_address
 from pytest_testmesh.integrations.redis.command import (
     Command,

@@ -11,8 +11,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from pytest_testmesh.integrations.http.connection import connect
-from pytest_testmesh.integrations.http.tls import TLSOptions, tls_context
+from pytest_testmesh.integrations._sockets import connect
+from pytest_testmesh.integrations._tls import TLSOptions, tls_context
 from pytest_testmesh.integrations.redis.address import Address
 from pytest_testmesh.integrations.redis.command import Command
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,29 +14,13 @@ from pytest_testmesh.errors import (
     TargetError,
     TargetUnavailableError,
 )
-from pytest_testmesh.integrations.http.connection import Stalled
+from pytest_testmesh.integrations._failures import BROKEN, UNEXPECTED, Row, said, socket_row, timed_out
+from pytest_testmesh.integrations._sockets import Stalled
 from pytest_testmesh.integrations.redis.address import Address
 from pytest_testmesh.integrations.redis.command import Command
 from pytest_testmesh.polling import Deadline
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What an error means; *text* and *hint* may hold ``{origin}``, ``{host}``, ``{user}``, ``{db}``, ``{said}``."""
-
-    error: type[ActionError]
-    text: str
-    hint: str | None = None
-    code: str | None = None
-
-
-_UNEXPECTED = Row(TargetUnavailableError, "{said}")
 _SAID = Row(TargetError, "the server said: {said}")
-_BROKEN = Row(
-    TargetUnavailableError,
-    "the connection broke before the answer came",
-    "did the server stop or restart? its log may say; a {command} may have been carried out or not",
-)
 _CLOSED_AT_ONCE = Row(
     TargetUnavailableError,
     "the server closed the connection without an answer",
@@ -77,7 +59,7 @@ _NO_PRIMARY = Row(
 _NOT_REDIS = Row(TargetError, "the answer is not of the Redis protocol: {said}", "is this the right port?", "NOT_REDIS")
 
 PHRASES: Mapping[str, Row] = {
-    "Connection closed by server.": _BROKEN,
+    "Connection closed by server.": BROKEN,
     "DB index is out of range": Row(
         TargetError, "there is no database {db}: {said}", "the server's setting `databases` says how many there are"
     ),
@@ -119,56 +101,39 @@ TABLE: Mapping[str, Row] = {
     ),
     "AuthorizationError": _NOT_ALLOWED,
     "BusyLoadingError": _LOADING,
-    "ChildDeadlockedError": _UNEXPECTED,
+    "ChildDeadlockedError": UNEXPECTED,
     "ClusterCrossSlotError": _CLUSTER,
     "ClusterDownError": _CLUSTER,
     "ClusterError": _CLUSTER,
-    "ConnectionError": _UNEXPECTED,
+    "ConnectionError": UNEXPECTED,
     "CrossSlotTransactionError": _CLUSTER,
     "DataError": Row(ActionConfigError, "this cannot be sent: {said}"),
     "ExecAbortError": _SAID,
     "ExternalAuthProviderError": _WRONG_PASSWORD,
-    "IncorrectPolicyType": _UNEXPECTED,
-    "InvalidPipelineStack": _UNEXPECTED,
+    "IncorrectPolicyType": UNEXPECTED,
+    "InvalidPipelineStack": UNEXPECTED,
     "InvalidResponse": _NOT_REDIS,
-    "LockError": _UNEXPECTED,
-    "LockNotOwnedError": _UNEXPECTED,
+    "LockError": UNEXPECTED,
+    "LockNotOwnedError": UNEXPECTED,
     "MasterDownError": _NO_PRIMARY,
-    "MaxConnectionsError": _UNEXPECTED,
+    "MaxConnectionsError": UNEXPECTED,
     "ModuleError": _SAID,
     "MovedError": _CLUSTER,
     "NoPermissionError": _NOT_ALLOWED,
     "NoScriptError": _SAID,
     "NoSuchFieldsetError": _SAID,
     "OutOfMemoryError": _NO_MEMORY,
-    "PubSubError": _UNEXPECTED,
+    "PubSubError": UNEXPECTED,
     "ReadOnlyError": _REPLICA,
     "RedisClusterException": _CLUSTER,
-    "RedisError": _UNEXPECTED,
+    "RedisError": UNEXPECTED,
     "ResponseError": _SAID,
     "SlotNotCoveredError": _CLUSTER,
-    "TimeoutError": _UNEXPECTED,  # without a Stalled behind it, which would be told as a time-out
+    "TimeoutError": UNEXPECTED,  # without a Stalled behind it, which would be told as a time-out
     "TryAgainError": _CLUSTER,
-    "WatchError": _UNEXPECTED,
+    "WatchError": UNEXPECTED,
 }
 """By the name of the class in ``redis.exceptions``: which classes there are differs from version to version."""
-
-SOCKETS: Mapping[type[OSError], Row] = {
-    ConnectionRefusedError: Row(
-        TargetUnavailableError, "connection refused", "is Redis running? nothing listens on {origin}"
-    ),
-    ConnectionResetError: _BROKEN,
-    ConnectionAbortedError: _BROKEN,
-    BrokenPipeError: _BROKEN,
-    socket.gaierror: Row(TargetUnavailableError, "unknown host {host}", "check the name; {said}"),
-    ssl.SSLCertVerificationError: Row(
-        TargetUnavailableError,
-        "the TLS certificate is not accepted: {said}",
-        "name its CA in verify_ssl, or write verify_ssl: false",
-    ),
-    ssl.SSLError: Row(TargetUnavailableError, "no TLS: {said}", "does the port speak TLS? try it without ssl"),
-    OSError: _UNEXPECTED,
-}
 
 MAPPED = (redis.RedisError, OSError)
 """What asking may raise and `failure` understands."""
@@ -210,24 +175,20 @@ def failure(exc: BaseException, asking: Asking) -> ActionError:
     cause, row = _row(chain, asking)
     address = asking.address
     facts = {
-        "command": asking.command.name,
         "db": address.db,
         "host": address.host,
         "origin": address.origin,
         "said": _said(cause),
+        "service": "Redis",
         "user": f"the user {address.username}" if address.username else "the default user",
     }
-    text, hint = row.text.format(**facts), row.hint and row.hint.format(**facts)
-    return row.error(f"{asking.where}: {text}", hint=hint, code=row.code)
+    return row.make(asking.where, facts)
 
 
 def _timed_out(timeout: TimeoutError, asking: Asking) -> ActionTimeoutError:
     waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else "the response"
-    cause = f" ({asking.deadline.cause})" if asking.deadline.cause else ""
-    return ActionTimeoutError(
-        f"{asking.where}: timed out after {asking.waited} waiting for {waiting_for}{cause}",
-        hint=_TIMEOUT_HINTS.get(waiting_for, "is the name server reachable?"),
-    )
+    hint = _TIMEOUT_HINTS.get(waiting_for, "is the name server reachable?")
+    return timed_out(asking.where, asking.waited, waiting_for, asking.deadline, hint)
 
 
 def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
@@ -241,16 +202,12 @@ def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseEx
 def _row(chain: list[BaseException], asking: Asking) -> tuple[BaseException, Row]:
     """Find the row of the error nearest to the root that one of the tables knows."""
     for cause in reversed(chain):
-        row = _socket_row(cause) if isinstance(cause, OSError) else _redis_row(cause, asking.address)
-        if row is _BROKEN and asking.first and not asking.address.tls:
+        row = socket_row(cause) if isinstance(cause, OSError) else _redis_row(cause, asking.address)
+        if row is BROKEN and asking.first and not asking.address.tls:
             row = _CLOSED_AT_ONCE
         if row is not None:
             return cause, row
-    return chain[0], _UNEXPECTED
-
-
-def _socket_row(cause: OSError) -> Row:
-    return next(SOCKETS[kind] for kind in type(cause).__mro__ if kind in SOCKETS)
+    return chain[0], UNEXPECTED
 
 
 def _redis_row(cause: BaseException, address: Address) -> Row | None:
@@ -265,13 +222,7 @@ def _redis_row(cause: BaseException, address: Address) -> Row | None:
 
 
 def _said(cause: BaseException) -> str:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return str(cause.verify_message).rstrip(".")
-    if isinstance(cause, ssl.SSLError):
-        return (cause.reason or str(cause)).replace("_", " ").lower()
-    if isinstance(cause, OSError) and cause.strerror:
-        return str(cause.strerror)
-    text = str(cause) or type(cause).__name__
+    text = said(cause)
     # newer versions of redis-py cut off the first word of what Redis said, and keep it here
     word = getattr(cause, "status_code", None)
     return text if word in (None, "ERR") or text.startswith(word) else f"{word} {text}"

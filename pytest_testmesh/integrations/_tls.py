@@ -12,8 +12,10 @@ from typing import Any
 from urllib3.util.ssl_ import create_urllib3_context
 
 from pytest_testmesh.errors import ActionConfigError
-from pytest_testmesh.integrations.http.connection import BoundedTLSSocket
-from pytest_testmesh.integrations.http.environment import ca_certificates, resolved
+from pytest_testmesh.integrations._paths import resolved
+from pytest_testmesh.integrations._sockets import BoundedTLSSocket
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ def _trust(verify: bool | str, folder: Path) -> tuple[str | None, str]:
     if verify is False:
         return None, ""
     return resolved(verify, folder), "config.verify_ssl"
+
+
+def ca_certificates() -> tuple[str, str]:
+    """Return a file or folder of CA certificates and what named it: a variable, else the package certifi."""
+    for name in _CA_VARIABLES:
+        value = os.environ.get(name)
+        if value:
+            return value, name
+    import certifi
+
+    return certifi.where(), "certifi"
 
 
 def tls_context(options: TLSOptions) -> ssl.SSLContext:
