@@ -512,6 +512,12 @@ def forgets(connection, body):
     connection.sendall(http(success(ok=True)))
 
 
+def strikes(connection, body):
+    """Kill whoever started this plugin, and end: what this one started has no parent then, and nobody's mark."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    os._exit(0)
+
+
 def stops(connection, body):
     connection.sendall(http(success(ok=True)))
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -738,6 +744,7 @@ BEHAVIOURS = {
     "forks": executes(lingers(child)),
     "detaches": executes(lingers(detached_child)),
     "forgets": executes(forgets),
+    "forgets-and-strikes": lambda: Plugin(execute=forgets, shutdown=strikes).run(),
     "stops": executes(stops),
     "leaves-children": executes(leaves_children),
     "leaves-children-and-dies": executes(leaves_children_and_dies),

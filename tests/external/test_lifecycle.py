@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -398,6 +399,28 @@ def test_an_interpreter_that_ends_without_stop_leaves_nothing(add_plugin, plugin
 
     assert ("{'ok': True}\n", "") == (done.stdout, done.stderr)
     assert [] == processes.left_over(within_s=1.0)
+
+
+def test_what_a_plugin_started_ends_when_the_session_is_killed_between_the_ends_of_both(add_plugin, plugins_dir):
+    add_plugin("forgets-and-strikes")
+    program = f"""
+        from pathlib import Path
+        from pytest_testmesh.external.pool import ExternalPlugins
+        plugins = ExternalPlugins(Path({str(plugins_dir)!r}))
+        plugins.call("forgets-and-strikes")
+        plugins.stop()
+    """
+
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, timeout=60, check=False)
+
+    assert -signal.SIGKILL == done.returncode
+    written = (plugins_dir / "forgets-and-strikes" / "processes").read_text().splitlines()
+    started = [int(line.split()[0]) for line in written]
+    assert 2 == len(started)
+    until = time.monotonic() + 10
+    while any(map(psutil.pid_exists, started)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
