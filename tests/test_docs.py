@@ -1,4 +1,4 @@
-"""The README is true: its first flow and both outputs are real, and it names everything there is to use."""
+"""README and docs are true: flows and outputs in them are real, and they name everything there is to use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,11 @@ from pytest_testmesh.registry.registry import PluginRegistry
 from pytest_testmesh.server.app import create_app
 from pytest_testmesh.server.service import PluginService
 from pytest_testmesh.server.settings import ServerSettings
+from pytest_testmesh.settings import SETTINGS
 
-README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+README = PAGES["README.md"]
 FIRST_FLOW = re.search(r"```yaml\n(flow:\n.*?)```", README, re.DOTALL)[1]
 PASSES, FAILS = (match[1] for match in re.finditer(r"```console\n\$ pytest flows/[^\n]*\n(.*?)```", README, re.DOTALL))
 
@@ -135,12 +139,45 @@ def test_every_action_is_documented_with_its_config_and_result() -> None:
     register_builtins(registry)
 
     for action in registry.actions():
-        row = re.search(rf"^\| `{re.escape(action.name)}` \|(.*)\|(.*)\|$", README, re.MULTILINE)
+        row = re.search(rf"^\| `{re.escape(action.name)}` \|(.*)\|(.*)\|$", PAGES["actions.md"], re.MULTILINE)
         assert row is not None, action.name
         required = action.schema.get("required", ())
         config = [f"**{key}**" if key in required else key for key in action.schema["properties"]]
         assert config == row[1].split()
         assert list(action.result) == row[2].split()
+
+
+def test_every_setting_is_documented() -> None:
+    assert [] == [name for name in SETTINGS if f"`testmesh_{name}`" not in README]
+
+
+def examples() -> Iterator[Any]:
+    """The YAML blocks of all pages that are flows, or steps of one."""
+    for name, text in PAGES.items():
+        for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL), 1):
+            if block.startswith("flow:"):
+                yield pytest.param(block, id=f"{name}-{number}")
+            elif re.match(r"- (id|action|name):", block):
+                steps = "".join(f"    {line}\n" for line in block.splitlines())
+                yield pytest.param(f"flow:\n  name: Steps\n  steps:\n{steps}", id=f"{name}-{number}")
+
+
+@pytest.mark.parametrize("flow", list(examples()))
+def test_every_example_is_a_flow(pytester: pytest.Pytester, flow: str) -> None:
+    """Its keys, expressions and constant configs are checked before it runs, its actions are known."""
+    pytester.path.joinpath("example.yaml").write_text(flow, encoding="utf-8")
+
+    result = pytester.runpytest_inprocess("--setup-plan", "-p", "no:randomly")
+
+    assert pytest.ExitCode.OK == result.ret, result.stdout.str()
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for name, text in PAGES.items():
+        folder = ROOT if name == "README.md" else ROOT / "docs"
+        targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+        local = [target for target in targets if target and "://" not in target]
+        assert [] == [target for target in local if not (folder / target).exists()], name
 
 
 def test_every_built_in_name_is_documented() -> None:
