@@ -27,6 +27,7 @@ from pytest_testmesh.settings import SETTINGS
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 README = PAGES["README.md"]
+ACTION = re.compile(r"\baction: ([\w.]+)")
 FIRST_FLOW = re.search(r"```yaml\n(flow:\n.*?)```", README, re.DOTALL)[1]
 PASSES, FAILS = (match[1] for match in re.finditer(r"```console\n\$ pytest flows/[^\n]*\n(.*?)```", README, re.DOTALL))
 
@@ -170,6 +171,16 @@ def test_every_example_is_a_flow(pytester: pytest.Pytester, flow: str) -> None:
     result = pytester.runpytest_inprocess("--setup-plan", "-p", "no:randomly")
 
     assert pytest.ExitCode.OK == result.ret, result.stdout.str()
+
+
+def test_every_action_in_an_example_is_built_in() -> None:
+    registry = ActionRegistry()
+    register_builtins(registry)
+    known = {action.name for action in registry.actions()}
+
+    for name, text in PAGES.items():
+        used = {found for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) for found in ACTION.findall(block)}
+        assert set() == used - known, name
 
 
 def test_links_between_pages_lead_somewhere() -> None:
