@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from pytest_testmesh.registry.plain import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,23 +16,10 @@ if TYPE_CHECKING:
     from pytest_testmesh.external.protocol import DeclaredAction
     from pytest_testmesh.registry.registry import InstalledPlugin, Listing
 
-_MAX_DEPTH = 64
-
 
 def to_json(document: Mapping[str, Any]) -> str:
     """Return the text of a document; ASCII, so that no terminal and no locale can spoil it."""
-    return json.dumps(_plain(document), indent=2)
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """What JSON can hold: manifests and schemas may have NaN, or nest without end."""
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    if isinstance(value, (Mapping, list)) and depth == _MAX_DEPTH:
-        return "..."
-    if isinstance(value, Mapping):
-        return {key: _plain(each, depth + 1) for key, each in value.items()}
-    return [_plain(each, depth + 1) for each in value] if isinstance(value, list) else value
+    return json.dumps(plain(document), indent=2)
 
 
 def listing_document(listing: Listing, plugins_dir: Path) -> dict[str, Any]:

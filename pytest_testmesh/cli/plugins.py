@@ -14,11 +14,11 @@ import click
 from pytest_testmesh.cli.failures import MeshGroup, error_lines
 from pytest_testmesh.cli.opening import open_registry, plugins_dir_option
 from pytest_testmesh.cli.text import printable, shown_path
+from pytest_testmesh.registry import LANGUAGES
 
 if TYPE_CHECKING:
     from pytest_testmesh.registry.registry import InstalledPlugin, Listing, PluginRegistry
 
-LANGUAGES = ("python", "node", "bash")
 id_argument = click.argument("plugin_id", metavar="ID")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON; its keys are those of the REST API.")
 

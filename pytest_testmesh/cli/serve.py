@@ -10,14 +10,19 @@ import click
 
 from pytest_testmesh.cli.opening import open_registry, plugins_dir_option
 from pytest_testmesh.cli.text import shown_path
+from pytest_testmesh.server.settings import DEFAULT_HOST, DEFAULT_PORT
 
 TOKEN_VARIABLE = "TESTMESH_TOKEN"
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=5016, show_default=True, help="Port to listen on; 0 takes any."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 takes any.",
 )
 @click.option(
     "--token",

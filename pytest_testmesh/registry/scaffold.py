@@ -12,11 +12,11 @@ from pytest_testmesh.external.discovery import discover
 from pytest_testmesh.external.manifest import FILE_NAME, manifest_schema
 from pytest_testmesh.external.state import locked
 from pytest_testmesh.integrations.catalog import reserved_ids
+from pytest_testmesh.registry import LANGUAGES
 from pytest_testmesh.registry.staging import staging
 from pytest_testmesh.values import shorten
 
 _ENTRY_POINTS = {"python": "server.py", "node": "server.js", "bash": "server.sh"}
-LANGUAGES = tuple(_ENTRY_POINTS)
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _SUFFIX = ".template"

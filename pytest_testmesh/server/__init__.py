@@ -9,13 +9,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pytest_testmesh.errors import MissingDependencyError
-from pytest_testmesh.server.settings import ServerSettings
+from pytest_testmesh.server.settings import DEFAULT_HOST, DEFAULT_PORT, ServerSettings
 
 if TYPE_CHECKING:
     from pytest_testmesh.registry.registry import PluginRegistry
-
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 5016
 
 _LIBRARIES = ("fastapi", "jinja2", "uvicorn")
 

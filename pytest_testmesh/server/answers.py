@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pytest_testmesh.registry.plain import plain
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import Action
@@ -15,26 +16,8 @@ if TYPE_CHECKING:
     from pytest_testmesh.integrations.catalog import NativeIntegration
     from pytest_testmesh.server.service import ServedListing, ServedPlugin
 
-_MAX_DEPTH = 64
-
-
-def _sendable(value: Any, depth: int = 0) -> Any:
-    """Return what JSON in UTF-8 can hold: plugins may write NaN, halves of surrogate pairs, or nest without end."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, float) and not isfinite(value):
-        return str(value)
-    if isinstance(value, (dict, list)) and depth == _MAX_DEPTH:
-        return "..."
-    if isinstance(value, dict):
-        return {_sendable(key): _sendable(each, depth + 1) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_sendable(each, depth + 1) for each in value]
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_sendable)]
-Json = Annotated[dict[str, Any], BeforeValidator(_sendable)]
+Text = Annotated[str, BeforeValidator(plain)]
+Json = Annotated[dict[str, Any], BeforeValidator(plain)]
 
 
 class Problem(BaseModel):

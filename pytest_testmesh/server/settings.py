@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from pytest_testmesh.errors import MeshError
 
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 5016
+
 
 class ServerError(MeshError):
     """The server cannot be run as asked: its address, port or token."""
@@ -20,8 +23,8 @@ class ServerSettings:
     reach the server by. Without a *token* everybody on this machine may use it, and nobody else.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 5016
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
     token: str | None = None
     allow_hosts: tuple[str, ...] = ()
 

@@ -295,13 +295,6 @@ def test_new_elsewhere_says_how_pytest_finds_it(call: Command, project: Path) ->
     assert all(map(Path.is_file, map(Path, document["files"])))
 
 
-def test_the_languages_of_new_are_those_that_have_templates() -> None:
-    from pytest_testmesh.cli import plugins
-    from pytest_testmesh.registry import scaffold
-
-    assert scaffold.LANGUAGES == plugins.LANGUAGES
-
-
 @pytest.mark.parametrize("how", ["option", "environment", "ini"])
 def test_every_way_to_name_the_folder_works(
     call: Command, project: Path, source: Path, monkeypatch: pytest.MonkeyPatch, how: str

@@ -24,7 +24,8 @@ from pytest_testmesh.errors import ActionError, MeshError, PluginExistsError, Pl
 from pytest_testmesh.external.manifest import read_manifest
 from pytest_testmesh.external.pool import ExternalPlugins
 from pytest_testmesh.external.state import locked, read_state
-from pytest_testmesh.registry.scaffold import LANGUAGES, create_plugin
+from pytest_testmesh.registry import LANGUAGES
+from pytest_testmesh.registry.scaffold import create_plugin
 
 TOOLS = {"python": (), "node": ("node",), "bash": ("bash", "python3")}
 FILES = {
