@@ -128,7 +128,8 @@ def test_a_plugin_that_is_killed_again_and_again_runs_no_call_twice(add_plugin, 
     served = (folder / "calls").read_text(encoding="utf-8").split()
     assert len(set(served)) == len(served)
     assert {name for name, outcome in outcomes.items() if outcome == "passed"} <= set(served)
-    assert {"passed", "plugin writes-down was killed by SIGKILL while it ran writes-down.run"} == set(outcomes.values())
+    killed = "plugin writes-down was killed by SIGKILL while it ran writes-down.run"
+    assert {"passed"} == set(outcomes.values()) - {killed}  # by chance no call is struck while it runs
     assert starts(folder) > 3
 
 
