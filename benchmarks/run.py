@@ -19,7 +19,7 @@ from typing import Any
 
 from harness import Figure
 
-ROWS = ("startup", "collect", "http", "process", "engine", "plugin", "start", "redis")
+ROWS = ("startup", "collect", "http", "process", "engine", "plugin", "start", "redis", "postgresql", "sqlite")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -72,11 +72,11 @@ def _measure(name: str, quick: bool) -> dict[str, Any]:
 def _lines(result: dict[str, Any]) -> Iterator[str]:
     shown = {key: _shown(result[key], result["unit"]) for key in ("figure", "target", "smallest", "largest")}
     verdict = "reached" if result["reached"] else "NOT REACHED"
-    yield f"{result['row']:<8} {result['what']}"
-    yield f"{'':<8}   {shown['figure']} (target {shown['target']}): {verdict}"
-    yield f"{'':<8}   from {shown['smallest']} to {shown['largest']} over the repeats"
+    yield f"{result['row']:<10} {result['what']}"
+    yield f"{'':<10}   {shown['figure']} (target {shown['target']}): {verdict}"
+    yield f"{'':<10}   from {shown['smallest']} to {shown['largest']} over the repeats"
     for name, text in result["detail"].items():
-        yield f"{'':<8}   {name}: {text}"
+        yield f"{'':<10}   {name}: {text}"
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""What the flows in this folder use beside the built-in actions: a running shop, and an action of our own."""
+"""What the flows in this folder use beside the built-in actions: a running shop, and actions of our own."""
 
 from __future__ import annotations
 
@@ -19,8 +19,24 @@ def restock(config, context):
         database.execute("INSERT OR REPLACE INTO articles VALUES (:sku, :price, :stock)", config)
 
 
+def close_books(config, context):
+    """What the shop does at night: an order goes to the books in PostgreSQL, its total to Redis for an hour."""
+    import psycopg2
+    import redis
+    from psycopg2.sql import SQL, Identifier
+
+    with closing(sqlite3.connect(config["database"])) as database:
+        order = database.execute("SELECT id, sku, total FROM orders WHERE id = :order_id", config).fetchone()
+    with closing(psycopg2.connect(context.settings["postgresql_url"])) as books, books, books.cursor() as cursor:
+        insert = SQL("INSERT INTO {} VALUES (%s, %s, %s, now())").format(Identifier(config["books"]))
+        cursor.execute(insert, order)
+    with redis.Redis.from_url(context.settings["redis_url"]) as cache:
+        cache.set(config["books"], order[2], ex=3600)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testmesh_actions(registry):
+    registry.add("shop.close_books", close_books)
     registry.add("shop.restock", restock)
 
 
@@ -49,3 +65,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
         url = service.stdout.readline().strip()
         assert url, "the shop did not start"
         yield RunningShop(url, {"type": "bearer", "token": token}, database)
+
+
+@pytest.fixture
+def postgresql_and_redis() -> None:
+    """Skip a flow that needs both where they are not given."""
+    missing = [name for name in ("TESTMESH_POSTGRESQL_URL", "TESTMESH_REDIS_URL") if not os.environ.get(name)]
+    if missing:
+        pytest.skip(f"needs a PostgreSQL and a Redis: set {' and '.join(missing)}")

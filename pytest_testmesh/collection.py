@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -23,6 +22,7 @@ from pytest_testmesh.scope import Scope
 from pytest_testmesh.session import keep, registry_for, shown_path
 from pytest_testmesh.starting import make_scope, start_run
 from pytest_testmesh.units import parse_duration
+from pytest_testmesh.values import near_matches
 
 
 def flow_file(path: Path, parent: pytest.Collector, data: bytes) -> FlowFile | None:
@@ -242,7 +242,7 @@ def check_fixtures(item: FlowItem, flow: Flow) -> None:
                 location=location,
             )
         if not item.has_fixture(fixture):
-            near = difflib.get_close_matches(fixture, sorted(item.fixture_names()), n=3)
+            near = near_matches(fixture, sorted(item.fixture_names()))
             raise FlowSchemaError(
                 f"fixture {fixture} is not found",
                 hint=f"did you mean {' or '.join(near)}?" if near else "pytest --fixtures lists what there is",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from pytest_testmesh.errors import FlowSchemaError
 from pytest_testmesh.units import DURATION_HINT, parse_duration
+from pytest_testmesh.values import near_matches
 
 Path = tuple["str | int", ...]
 Proof = Callable[[Any], bool]
@@ -212,7 +212,7 @@ def _problem(error: Any) -> tuple[str, str | None]:
         case "maxLength":
             return f": {shown} is longer than {rule} characters", described
         case "enum":
-            near = difflib.get_close_matches(str(error.instance), [str(each) for each in rule], n=1)
+            near = near_matches(str(error.instance), map(str, rule), 1)
             return f": {error.message}", f"did you mean {near[0]}?" if near else None
         case _:
             return f": {error.message}", None
@@ -235,7 +235,7 @@ def _unknown_key(error: Any, path: Path, name: str) -> Violation:
     extra = next(
         (key for key in error.instance if key not in known), "?"
     )  # patternProperties could have matched others
-    near = difflib.get_close_matches(str(extra), known, n=1)
+    near = near_matches(str(extra), known, 1)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
     return Violation((*path, extra), _said(name, path, f" has an unknown key {extra}"), hint)
 

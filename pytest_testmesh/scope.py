@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_testmesh.builtin_values import BuiltinValues
 from pytest_testmesh.errors import ExpressionError, MissingPathError, StepNotCompletedError, UndefinedNameError
-from pytest_testmesh.values import from_text
+from pytest_testmesh.values import from_text, near_matches
 
 
 class NotCompleted:
@@ -94,7 +93,7 @@ class Scope:
         if step is not None and isinstance(self._steps.get(step), NotCompleted):
             return StepNotCompletedError(f"{name} is an output of step {step}, which {self._steps[step].reason}")
         known = {*self._steps, *self._defined, *self._temporary, *self.builtins.names(), *others}
-        near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+        near = near_matches(name, sorted(known))
         defined = ", ".join(sorted({*self._defined, *self._temporary, *others})[:12]) or "none"
         hint = f"did you mean {' or '.join(near)}?" if near else f"defined here: {defined}"
         return UndefinedNameError(f"{name} is not defined", hint=hint)

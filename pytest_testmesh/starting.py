@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from pytest_testmesh.session import (
     registry_for,
     session_resources,
 )
+from pytest_testmesh.values import near_matches
 
 
 def start_run(item: FixtureItem, flow: Flow) -> FlowRun:
@@ -70,7 +70,7 @@ def make_scope(item: FixtureItem, flow: Flow, execution_id: str = "") -> Scope:
 
 def _fixture(item: FixtureItem, name: str) -> Any:
     if name not in item.fixturenames:
-        near = difflib.get_close_matches(name, item.fixturenames, n=1)
+        near = near_matches(name, item.fixturenames, 1)
         raise UndefinedNameError(
             f"fixtures.{name}: the flow does not ask for this fixture",
             hint=f"did you mean fixtures.{near[0]}?" if near else f"add it: fixtures: [{name}]",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -248,6 +247,13 @@ def list_keys(keys: Iterable[object]) -> str:
     return shown if len(names) <= _MAX_KEYS_SHOWN else f"{shown} and {len(names) - _MAX_KEYS_SHOWN} more"
 
 
+def near_matches(word: str, known: Iterable[str], count: int = 3, *, cutoff: float = 0.6) -> list[str]:
+    """Return what of *known* was probably meant, at most *count*, the likeliest first."""
+    import difflib  # loaded by the first mistake
+
+    return difflib.get_close_matches(word, known, n=count, cutoff=cutoff)
+
+
 def keys_hint(keys: tuple[str, ...], sought: str | None) -> str | None:
     """Say which keys were there, and which of them was probably meant."""
     if not keys:
@@ -264,4 +270,4 @@ def _nearest(sought: str, keys: tuple[str, ...]) -> str | None:
         # headers.Content-Type reads as a subtraction from headers.Content
         if key.startswith(f"{sought}-") or key.lower() == sought.lower():
             return key
-    return next(iter(difflib.get_close_matches(sought, keys, n=1, cutoff=0.7)), None)
+    return next(iter(near_matches(sought, keys, 1, cutoff=0.7)), None)

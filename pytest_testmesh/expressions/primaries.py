@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import NoReturn
 
@@ -37,6 +36,7 @@ from pytest_testmesh.expressions.nodes import (
     Unary,
 )
 from pytest_testmesh.expressions.texts import LITERAL_NAMES, TextParser
+from pytest_testmesh.values import near_matches
 
 NOT, COMPARISON, CHECK, SIGN = 17, 20, 22, 90
 """How tightly ``not``, ``==``, ``exists`` and a sign bind."""
@@ -218,7 +218,7 @@ class OperandParser(TextParser):
     def _call(self, name: str, start: int) -> Node:
         function = FUNCTIONS.get(name)
         if function is None:
-            near = difflib.get_close_matches(name, FUNCTIONS, n=1, cutoff=0.6)
+            near = near_matches(name, FUNCTIONS, 1)
             if name in METHODS:
                 hint = f"write it behind the text: name.{name}(...)"
             else:

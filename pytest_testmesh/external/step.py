@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import time
@@ -22,6 +21,7 @@ from pytest_testmesh.external.protocol import ExecuteRequest, ExecuteResult, par
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.schemas import ConfigSchema, Violation
 from pytest_testmesh.units import format_duration
+from pytest_testmesh.values import near_matches
 
 if TYPE_CHECKING:
     from pytest_testmesh.external.answer import Answer
@@ -48,7 +48,7 @@ def plugin_action(plugin: ExternalPlugin, name: str, summary: str = "") -> Actio
 
 def suggest(name: str, known: Collection[str]) -> str:
     """Return the hint for an action that does not exist: near matches, or all there are."""
-    near = difflib.get_close_matches(name, sorted(known), n=3)
+    near = near_matches(name, sorted(known))
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known are {', '.join(sorted(known)) or 'none'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from pytest_testmesh.errors import FlowSchemaError
 from pytest_testmesh.loader.quoting import quote_from_indicator
 from pytest_testmesh.loader.source import Node, Source
+from pytest_testmesh.values import near_matches
 
 Pair = tuple[Node, Node]
 Entries = dict[str, Pair]
@@ -165,7 +165,7 @@ def unknown_key(source: Source, key: Node, known: Iterable[str], where: str) -> 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that *word* was probably meant to be."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1)
+    found = near_matches(word.lower(), known, 1)
     return found[0] if found else None
 
 

@@ -21,7 +21,7 @@ from pytest_testmesh.external.manifest import Manifest
 from pytest_testmesh.external.state import PluginState, locked, read_state
 from pytest_testmesh.registry.copying import CopyLimits
 from pytest_testmesh.registry.staging import staging, sweep
-from pytest_testmesh.values import shorten
+from pytest_testmesh.values import near_matches, shorten
 
 if TYPE_CHECKING:
     from pytest_testmesh.external.lifecycle import Limits
@@ -238,10 +238,8 @@ class PluginRegistry:
         return candidates[0]
 
     def _not_found(self, plugin_id: str, found: Discovery) -> PluginNotFoundError:
-        import difflib
-
         known = sorted({*found.places, *(name for error in found.broken for name in _names(error))})
-        near = difflib.get_close_matches(plugin_id, known, n=3)
+        near = near_matches(plugin_id, known)
         hint = f"installed: {', '.join(known)}" if known else "no plugin is installed"
         hint = f"did you mean {' or '.join(near)}?" if near else hint
         return PluginNotFoundError(f"no plugin {shorten(repr(plugin_id))} in {self.plugins_dir}", hint=hint)

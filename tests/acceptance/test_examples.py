@@ -25,6 +25,7 @@ EXAMPLES = {
     "flows/hello.yaml::Hello from a plugin",
     "flows/refund.yaml::A paid order can be cancelled",
     "flows/sold_out.yaml::A sold-out article sells again",
+    "flows/stored_order.yaml::An order is stored as it was answered",
 }
 
 PYTEST = [sys.executable, "-m", "pytest", "flows/", "-W", "error", "-p", "no:randomly", "-p", "no:cacheprovider"]
@@ -34,7 +35,7 @@ PYTEST = [sys.executable, "-m", "pytest", "flows/", "-W", "error", "-p", "no:ran
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave nothing of the developer's environment that changes the examples or their output."""
     monkeypatch.setenv("COLUMNS", "200")
-    for name in ("PYTEST_ADDOPTS", "PLUGINS_DIR", "STAGE"):
+    for name in ("PYTEST_ADDOPTS", "PLUGINS_DIR", "STAGE", "TESTMESH_POSTGRESQL_URL", "TESTMESH_REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -79,6 +80,13 @@ def test_an_example_for_other_stages_is_skipped_with_its_reason(monkeypatch: pyt
 
     assert 0 == run.returncode, run.stdout + run.stderr
     assert "there are no test cards in production" in run.stdout
+
+
+def test_an_example_that_needs_servers_is_skipped_and_tells_which() -> None:
+    run = run_examples("-rs", "-k", "closed_books")
+
+    assert 0 == run.returncode, run.stdout + run.stderr
+    assert "needs a PostgreSQL and a Redis: set TESTMESH_POSTGRESQL_URL and TESTMESH_REDIS_URL" in run.stdout
 
 
 def test_a_failing_example_shows_neither_token_nor_card_number(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Workbench
+    from tests.acceptance.conftest import Site, Workbench
 
 HEAVY = {
     "click", "confluent_kafka", "faker", "jsonpath", "jsonschema", "minio", "neo4j", "prometheus_api_client",
@@ -68,3 +68,12 @@ def test_collecting_flows_loads_no_client(mesh: Workbench) -> None:
     loaded = _heavy(_modules(mesh, "--collect-only"))
 
     assert set() == loaded - {"yaml", "jsonschema", "referencing", "jsonpath"}
+
+
+def test_a_run_loads_nothing_of_a_service_that_no_step_names_but_its_schemas(mesh: Workbench, site: Site) -> None:
+    mesh.flow("orders", f"steps: [{{action: http_request, config: {{method: GET, url: {site.url}}}}}]")
+
+    modules = [name.split(".")[2:] for name in _modules(mesh) if name.startswith("pytest_testmesh.integrations.")]
+
+    assert {"http", "postgresql"} <= {service for service, *_ in modules}
+    assert {"http"} == {service for service, *inner in modules if inner}

@@ -71,13 +71,28 @@ def people(query: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("value", NASTY.values(), ids=NASTY)
-@pytest.mark.parametrize("placeholder", ["?", "$1", "?1"])
-def test_any_text_is_stored_and_read_back(people: Callable[..., Any], placeholder: str, value: str) -> None:
-    people(f"INSERT INTO people (name) VALUES ({placeholder})", value)
-    found = people(f"SELECT name FROM people WHERE name = {placeholder} AND '100%' LIKE '%'", value)
+@pytest.mark.parametrize(
+    ("placeholder", "bound"),
+    [
+        ("?", lambda value: {"params": [value]}),
+        ("$1", lambda value: {"params": [value]}),
+        ("?1", lambda value: {"params": [value]}),
+        (":n", lambda value: {"params": {"n": value}}),
+        (":n", lambda value: {"named_params": {"n": value}}),
+        ("?", lambda value: {"params": [value], "transaction": True}),
+    ],
+    ids=["?", "$1", "?1", "params by name", "named_params", "transaction"],
+)
+def test_any_text_is_stored_and_read_back(
+    people: Callable[..., Any], tmp_path: Path, placeholder: str, bound: Callable[[str], dict[str, Any]], value: str
+) -> None:
+    people(f"INSERT INTO people (name) VALUES ({placeholder})", **bound(value))
+    found = people(f"SELECT name FROM people WHERE name = {placeholder} AND '100%' LIKE '%'", **bound(value))
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        seen = shop.execute("SELECT name FROM people").fetchall()
 
     assert [{"name": value}] == found["rows"]
-    assert {"name": value} == people("SELECT name FROM people WHERE name = :n", named_params={"n": value})["first_row"]
+    assert [(value,)] == seen
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

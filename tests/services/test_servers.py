@@ -3,25 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from found_servers import Servers
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+FACTS = HERE / "compose-services.json"
+ADDRESSES = {
+    "kafka": "127.0.0.1:9092",
+    "neo4j": "bolt://127.0.0.1:7687",
+    "postgres": "postgresql://postgres:test-password@127.0.0.1:5432/postgres",
+    "redis": "redis://:test-password@127.0.0.1:6379/0",
+    "minio": "http://127.0.0.1:9000",
+    "loki": "http://127.0.0.1:3100",
+    "prometheus": "http://127.0.0.1:9090",
+    "jaeger": "http://127.0.0.1:16686",
+    "tempo": "http://127.0.0.1:3200",
+}
 
 
-def test_compose_and_its_facts_name_the_same_servers_and_ports() -> None:
-    services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    facts = json.loads(Path(__file__).with_name("compose-services.json").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def composed() -> Mapping[str, Any]:
+    """The services of ``compose.yaml``."""
+    services: Mapping[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    return services
 
-    assert services.keys() == facts.keys()
-    for name, service in services.items():
-        for port in service["ports"]:
-            address, _, _inner = port.rpartition(":")
-            assert address in json.dumps(facts[name]), f"{name} listens at {address}"
+
+@pytest.fixture(scope="module")
+def facts() -> Mapping[str, Any]:
+    """What ``compose-services.json`` tells of them."""
+    told: Mapping[str, Any] = json.loads(FACTS.read_text(encoding="utf-8"))
+    return told
+
+
+def test_compose_and_its_facts_name_the_same_servers(composed: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    assert ADDRESSES.keys() == composed.keys() == facts.keys()
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_compose_publishes_on_loopback_what_the_facts_name(
+    composed: Mapping[str, Any], facts: Mapping[str, Any], name: str
+) -> None:
+    published = {port.rpartition(":")[0] for port in composed[name]["ports"]}
+
+    assert published == set(re.findall(r"127\.0\.0\.1:\d+", json.dumps(facts[name])))
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "fact"),
+    [
+        ("neo4j", "NEO4J_AUTH", "password"),
+        ("postgres", "POSTGRES_PASSWORD", "password"),
+        ("minio", "MINIO_ROOT_USER", "access_key"),
+        ("minio", "MINIO_ROOT_PASSWORD", "secret_key"),
+        ("minio", "MINIO_REGION", "region"),
+    ],
+)
+def test_compose_sets_the_passwords_that_the_facts_name(
+    composed: Mapping[str, Any], facts: Mapping[str, Any], name: str, setting: str, fact: str
+) -> None:
+    assert composed[name]["environment"][setting].endswith(facts[name][fact])
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_every_server_has_an_address_for_clients(name: str) -> None:
+    servers = Servers(str(FACTS), complete=True)
+
+    assert ADDRESSES[name] == servers(name).url
 
 
 @pytest.fixture
@@ -29,7 +84,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """Run a test that asks for a server, beside our own ``conftest.py`` files."""
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
     folder = pytester.mkdir("services")
-    folder.joinpath("conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text(encoding="utf-8"))
+    shutil.copy(HERE / "conftest.py", folder)
+    shutil.copytree(HERE / "kit", folder / "kit", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("TESTMESH_TEST_SERVICES", raising=False)
 

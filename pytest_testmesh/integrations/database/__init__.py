@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
-from pytest_testmesh.integrations.database.checks import check_poll_config
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import ActionContext, ActionRegistry
@@ -137,6 +136,13 @@ def register(registry: ActionRegistry) -> None:
         check=check_poll_config,
         provider=BUILTIN,
     )
+
+
+def check_poll_config(config: Mapping[str, Any]) -> None:
+    """Check the config of ``db_poll``; the module for it is loaded when there is something to check."""
+    from pytest_testmesh.integrations.database.checks import check_poll_config
+
+    check_poll_config(config)
 
 
 def database_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pytest_testmesh.integrations._failures import Row, timed_out
 from pytest_testmesh.integrations.database.sqlite import Interrupted, SqliteConnection, SqliteTarget
 from pytest_testmesh.integrations.sql.lexer import tokens
 from pytest_testmesh.polling import Deadline
+from pytest_testmesh.values import near_matches
 
 _NO_FILE = Row(TargetUnavailableError)
 BY_WORDS: tuple[tuple[str, Row], ...] = (
@@ -106,7 +106,7 @@ def _near_names(said: str, connection: SqliteConnection) -> str | None:
 
 
 def _near(sought: str, names: Sequence[str], what: str) -> str | None:
-    near = difflib.get_close_matches(sought, names, n=1)
+    near = near_matches(sought, names, 1)
     if near:
         return f"did you mean {near[0]}?"
     return f"{what} there: {', '.join(names[:12])}" if names else None

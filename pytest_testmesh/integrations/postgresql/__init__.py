@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN, Check
 from pytest_testmesh.integrations._durations import DURATION
-from pytest_testmesh.integrations.postgresql.checks import check_assertions, check_condition, check_statements
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import ActionContext, ActionRegistry
@@ -142,11 +141,11 @@ _ROWS = {
 }
 _RESULTS = {"results": "for each statement {rowCount, row_count, rows}", "duration_ms": "milliseconds it took"}
 
-_CHECKS: Mapping[str, Check] = {
-    "update": check_condition,
-    "delete": check_condition,
-    "execute": check_statements,
-    "assert": check_assertions,
+_CHECKS = {
+    "update": "check_condition",
+    "delete": "check_condition",
+    "execute": "check_statements",
+    "assert": "check_assertions",
 }
 _Act = Callable[[Mapping[str, Any], "ActionContext"], Mapping[str, Any]]
 
@@ -161,9 +160,20 @@ def register(registry: ActionRegistry) -> None:
             schema=schema,
             result=result,
             expressions=expressions,
-            check=_CHECKS.get(name),
+            check=_check(_CHECKS[name]) if name in _CHECKS else None,
             provider=BUILTIN,
         )
+
+
+def _check(name: str) -> Check:
+    """Return the check *name*, whose module is loaded when there is something to check."""
+
+    def check(config: Mapping[str, Any]) -> None:
+        from pytest_testmesh.integrations.postgresql import checks
+
+        getattr(checks, name)(config)
+
+    return check
 
 
 def _act(name: str) -> _Act:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations.sql.lexer import Dialect, Token, tokens
+from pytest_testmesh.values import near_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class _Binder:
     def _named_value(self, name: str) -> Any:
         named = self._named or {}
         if name not in named:
-            near = difflib.get_close_matches(name, named, n=1)
+            near = near_matches(name, named, 1)
             hint = f"did you mean :{near[0]}?" if near else f"add it: `params: {{{name}: ...}}`"
             raise self._error(f"there is no value for :{name}", hint)
         self._used.add(name)

@@ -1,9 +1,11 @@
-"""``${...}`` and ``{{...}}`` in SQL text: filled in so that no value can become SQL."""
+"""``${...}`` and ``{{...}}`` in text of a query language: filled in so that no value can become a part of it."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.errors import ActionConfigError
@@ -20,10 +22,28 @@ _HOLE = "\0"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What must be known of a language to fill in its statements.
+
+    *quoted* returns a text as it may stand in a token, given the token, its text up to there and the text to fill in;
+    None where the token is not quoted. *hint* says how to bind a value instead, given its placeholder.
+    """
+
+    tokens: Callable[[str], Sequence[Token]]
+    quoted: Callable[[Token, str, str], str | None]
+    hint: Callable[[str], str]
+
+
 def fill_sql(text: str, dialect: Dialect, context: ActionContext, where: str) -> str:
+    """Return *text* with its placeholders filled in; see `fill`. In literals and quoted names quotes are doubled."""
+    return fill(text, _LANGUAGES[dialect], context, where)
+
+
+def fill(text: str, language: Language, context: ActionContext, where: str) -> str:
     """Return *text* with its placeholders filled in.
 
-    Inside a literal or a quoted name a value gets its quotes doubled. Elsewhere it must be null, a number, a boolean or
+    Inside a literal or a quoted name a value cannot end it. Elsewhere it must be null, a number, a boolean or
     a plain name. A text that is one placeholder is the statement itself. *where* names the key, for messages.
 
     Raises:
@@ -36,7 +56,7 @@ def fill_sql(text: str, dialect: Dialect, context: ActionContext, where: str) ->
     values = [(part.value, part.fill(context.scope)) for part in parts if isinstance(part, Template)]
     if len(parts) == 1 and values:
         return _whole(*values[0], where)
-    return _Filler(parts, values, dialect, where).filled()
+    return _Filler(parts, values, language, where).filled()
 
 
 def fill_values(written: Any, context: ActionContext) -> Any:
@@ -64,14 +84,15 @@ class _Filler:
     """Fills the holes of one statement."""
 
     def __init__(
-        self, parts: tuple[str | Template, ...], values: list[tuple[str, Any]], dialect: Dialect, where: str
+        self, parts: tuple[str | Template, ...], values: list[tuple[str, Any]], language: Language, where: str
     ) -> None:
+        self._language = language
         self._where = where
         self._values = iter(values)
         self._text = "".join(part if isinstance(part, str) else _HOLE for part in parts)
         if self._text.count(_HOLE) != len(values):
-            raise ActionConfigError(f"{where} holds a NUL character", hint="no SQL statement can: bind it in `params`")
-        self._tokens = tokens(self._text, dialect)
+            raise ActionConfigError(f"{where} holds a NUL character", hint="no statement can: bind it in `params`")
+        self._tokens = language.tokens(self._text)
 
     def filled(self) -> str:
         """Return the statement."""
@@ -90,15 +111,9 @@ class _Filler:
         return filled
 
     def _safe(self, token: Token, position: int, written: str, value: Any) -> str:
-        opening = self._text[token.start]
-        if token.kind in ("text", "escaped"):
-            shown = to_text(value)
-            if token.kind == "escaped" or opening in "uU":
-                shown = shown.replace("\\", "\\\\")
-            return shown.replace("'", "''")
-        if token.kind == "name" and opening != "[":
-            quote = "`" if opening == "`" else '"'
-            return to_text(value).replace("\\", "\\\\" if opening in "uU" else "\\").replace(quote, quote * 2)
+        quoted = self._language.quoted(token, self._text[token.start : position], to_text(value))
+        if quoted is not None:
+            return quoted
         if token.kind == "open":
             raise ActionConfigError(f"{self._where}: the quote before {written} is never closed")
         plain = _plain(value)
@@ -118,8 +133,30 @@ class _Filler:
         return ActionConfigError(
             f"{self._where}: {written} is {describe(value)}; {place} only null, numbers, booleans and plain names "
             "can be filled in",
-            hint=f"bind it instead: write ? in its place and `params: [{shorten(repr(written))}]`",
+            hint=self._language.hint(shorten(repr(written))),
         )
+
+
+def _quoted(token: Token, before: str, shown: str) -> str | None:
+    opening = before[0] if before else ""
+    if token.kind in ("text", "escaped"):
+        if token.kind == "escaped" or opening in "uU":
+            shown = shown.replace("\\", "\\\\")
+        return shown.replace("'", "''")
+    if token.kind == "name" and opening != "[":
+        quote = "`" if opening == "`" else '"'
+        return shown.replace("\\", "\\\\" if opening in "uU" else "\\").replace(quote, quote * 2)
+    return None
+
+
+def _hint(written: str) -> str:
+    return f"bind it instead: write ? in its place and `params: [{written}]`"
+
+
+_LANGUAGES: Mapping[Dialect, Language] = {
+    "postgresql": Language(partial(tokens, dialect="postgresql"), _quoted, _hint),
+    "sqlite": Language(partial(tokens, dialect="sqlite"), _quoted, _hint),
+}
 
 
 def _plain(value: Any) -> str | None:

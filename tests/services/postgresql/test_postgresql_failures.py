@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from psycopg2 import errorcodes
 from pytest_testmesh.errors import ActionConfigError, ActionError, TargetError, TargetUnavailableError
 from pytest_testmesh.integrations.postgresql.actions import ACTIONS
 from pytest_testmesh.integrations.postgresql.failures import BY_CLASS, BY_EXCEPTION, find_row, row_of_state
-from pytest_testmesh.polling import Deadline, attempts
 
 CODES = {
     name: code
@@ -26,17 +23,6 @@ CODES = {
 }
 # errors of psycopg2 itself, not of the server
 EXCEPTIONS = [each for each in vars(psycopg2).values() if isinstance(each, type) and issubclass(each, psycopg2.Error)]
-
-
-@pytest.fixture
-def server(service: Any) -> Any:
-    """The common PostgreSQL, once it lets clients in."""
-    found = service("postgres")
-    for _ in attempts(repeat(0.02), Deadline.after(20, "start")):
-        with suppress(psycopg2.OperationalError):
-            psycopg2.connect(found.url).close()
-            break
-    return found
 
 
 @pytest.fixture

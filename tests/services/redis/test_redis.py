@@ -120,12 +120,19 @@ def test_a_user_reads_what_he_may(run: Callable[..., Any], server: Any) -> None:
         pytest.param("x" * 1_000_000, id="1 MB"),
     ],
 )
-def test_odd_texts_come_back_equal(step: Callable[..., Any], server: Any, unique: str, value: str) -> None:
-    key = f"{unique}:{value[:1000]}"
+def test_odd_texts_come_back_equal(
+    step: Callable[..., Any], server: Any, look: Callable[..., str], unique: str, value: str
+) -> None:
+    key, plain = f"{unique}:{value[:1000]}", f"{unique}:plain"
     step("set", url=server.url, key=key, value=value)
+    step("set", url=server.url, key=plain, value={value[:1000]: [value]})
 
     assert {"value": value, "exists": True, "binary": False} == step("get", url=server.url, key=key)
-    assert {"deleted": 1} == step("del", url=server.url, key=key)
+    assert {"exists": True, "count": 1} == step("exists", url=server.url, keys=[key])
+    assert {value[:1000]: [value]} == json.loads(look("GET", plain))
+    assert "2" == look("EVAL", "return #redis.call('KEYS', ARGV[1])", "0", f"{unique}:*")
+    assert str(len(value.encode())) == look("EVAL", _LENGTH_OF_THE_OTHER, "1", plain, f"{unique}:*")
+    assert {"deleted": 2} == step("del", url=server.url, keys=[key, plain])
 
 
 def test_a_warm_step_is_one_command(own_redis: Callable[..., Any], step: Any, redis_cli: Callable[..., str]) -> None:
@@ -142,3 +149,8 @@ def test_a_warm_step_is_one_command(own_redis: Callable[..., Any], step: Any, re
 
 
 _OF_REDIS_CLI = ("cmdstat_info", "cmdstat_select", "cmdstat_config")
+_LENGTH_OF_THE_OTHER = """
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+    if key ~= KEYS[1] then return redis.call('STRLEN', key) end
+end
+"""

