@@ -15,11 +15,12 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from harness import TIMER, Figure, Pairs, items_spent, make_suite, measure_pairs, run_pytest, run_python
+from harness import TIMER, Figure, NotMeasured, Pairs, items_spent, make_suite, measure_pairs, run_pytest, run_python
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "services" / "kit"))
 
 from found_servers import NAMED_BY, Servers
+from real_server import Server
 
 FLOW = """\
 flow:
@@ -48,17 +49,17 @@ pathlib.Path("seconds.json").write_text(json.dumps(seconds))
 
 
 @contextmanager
-def server(name: str) -> Iterator[str]:
-    """Give the URL of the server that ``TESTMESH_TEST_SERVICES`` names, else of one that is started for this row.
+def server(name: str) -> Iterator[Server]:
+    """Give the server that ``TESTMESH_TEST_SERVICES`` names, else one that is started for this row.
 
     Raises:
-        SystemExit: There is none, and pip brought none.
+        NotMeasured: There is none, and pip brought none.
     """
     servers = Servers(os.environ.get(NAMED_BY), complete=False)
     try:
-        yield servers(name).url
+        yield servers(name)
     except pytest.skip.Exception as exc:
-        raise SystemExit(f"the row {name} needs a server: {exc}") from exc
+        raise NotMeasured(str(exc)) from exc
     finally:
         servers.stop()
 

@@ -56,6 +56,10 @@ def pytest_unconfigure():
 """A ``conftest.py``; `items_spent` reads what it wrote."""
 
 
+class NotMeasured(Exception):
+    """Why a row cannot be measured here."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """What one row measured; *detail* has a line of its own in the table for each entry."""

@@ -18,13 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent / "pytest_testmesh"
 LAYERS = """
     __init__ plugin cli
     running
+    traced
     collection terminal
     reporting starting
     traceback_text
     failure_text session _compat
     runner server
-    attempts registry
-    repeating integrations external
+    preparing
+    attempts registry telemetry
+    repeating integrations external tracing semantics
     actions hookspecs records
     loader
     template extraction
@@ -35,12 +37,12 @@ LAYERS = """
     errors plugin_sdk
 """
 KNOW_PYTEST = {
-    "plugin", "running", "collection", "terminal", "reporting", "starting", "session", "_compat", "hookspecs",
+    "plugin", "running", "traced", "collection", "terminal", "reporting", "starting", "session", "_compat", "hookspecs",
     "cli.folders",
 }  # fmt: skip
 HEAVY = {
     "click", "confluent_kafka", "faker", "fastapi", "filelock", "jinja2", "jsonpath", "jsonschema", "minio", "neo4j",
-    "prometheus_api_client", "psutil", "psycopg2", "redis", "referencing", "requests", "sqlparse", "starlette",
+    "opentelemetry", "psutil", "psycopg2", "redis", "referencing", "requests", "sqlparse", "starlette",
     "urllib3", "uvicorn", "yaml",
 }  # fmt: skip
 

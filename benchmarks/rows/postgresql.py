@@ -31,7 +31,7 @@ CALL = """\
 
 def measure(folder: Path, quick: bool) -> Figure:
     """Time them."""
-    with server("postgres") as url:
+    with server("postgres") as found:
         return measure_calls(
             folder,
             quick,
@@ -40,5 +40,5 @@ def measure(folder: Path, quick: bool) -> Figure:
             before=BEFORE,
             call=CALL,
             after="connection.close()",
-            TESTMESH_POSTGRESQL_URL=url,
+            TESTMESH_POSTGRESQL_URL=found.url,
         ).ratio()

@@ -30,7 +30,7 @@ CALL = """\
 
 def measure(folder: Path, quick: bool) -> Figure:
     """Time them."""
-    with server("redis") as url:
+    with server("redis") as found:
         return measure_calls(
             folder,
             quick,
@@ -39,5 +39,5 @@ def measure(folder: Path, quick: bool) -> Figure:
             before=BEFORE,
             call=CALL,
             after="client.close()",
-            TESTMESH_REDIS_URL=url,
+            TESTMESH_REDIS_URL=found.url,
         ).ratio()

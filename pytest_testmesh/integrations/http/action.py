@@ -61,7 +61,7 @@ class _Conversation:
 
     def result(self) -> dict[str, Any]:
         """Send, follow, and shape the result."""
-        request = self._authorized(build_request(self._config, self._context.flow_dir))
+        request = self._traced(self._authorized(build_request(self._config, self._context.flow_dir)))
         sent = self._with_cookies(request)
         self._context.exchange.sent = Sent(sent)
         started = time.perf_counter()
@@ -101,6 +101,11 @@ class _Conversation:
         if request.target.credentials is not None:
             return self._with_login(request, request.target.credentials)
         return self._with_netrc(request)
+
+    def _traced(self, request: Request) -> Request:
+        if self._context.traceparent is None or request.has_header("traceparent"):
+            return request
+        return request.with_header("traceparent", self._context.traceparent)
 
     def _tokens(self) -> Tokens:
         return self._context.item.get(Tokens, Tokens)

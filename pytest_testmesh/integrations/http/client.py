@@ -62,10 +62,10 @@ class HttpClient:
         return context.session.get(cls, cls, cls.close)
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection: pools that are only forgotten close theirs when the last error that holds one goes."""
+        for pool in self._pools.values():
+            pool.close()
         self._pools.clear()
-        for manager in self._managers.values():
-            manager.clear()
         self._managers.clear()
 
     def send(self, request: Request, route: Route, deadline: Deadline) -> Response:
@@ -107,12 +107,17 @@ class HttpClient:
         if pool is None:
             manager = self._managers.get(route)
             if manager is None:
-                manager = self._managers[route] = _manager(route)
+                manager = self._managers[route] = pool_manager(route)
             pool = self._pools[key] = manager.connection_from_host(target.host, target.port, scheme=target.scheme)
         return pool
 
 
-def _manager(route: Route) -> PoolManager:
+def pool_manager(route: Route) -> PoolManager:
+    """Return pools of connections that stop at the deadline, never ask twice, and take *route*.
+
+    Raises:
+        ActionConfigError: The proxy, or a file for TLS, cannot be used.
+    """
     options: dict[str, Any] = {"num_pools": 10_000, "maxsize": 10}
     if route.tls is not None:
         options["ssl_context"] = tls_context(route.tls)
