@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pytest_testmesh.errors import ActionError, FlowSchemaError, UnknownActionEr
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import NEVER, Deadline
 from pytest_testmesh.schemas import ConfigSchema
-from pytest_testmesh.values import shorten
+from pytest_testmesh.values import near_matches, shorten
 
 if TYPE_CHECKING:
     from pytest_testmesh.scope import Scope
@@ -24,6 +23,7 @@ _MAX_DEPTH = 100
 
 T = TypeVar("T")
 Check = Callable[[Mapping[str, Any]], None]
+Before = Callable[[Mapping[str, Any], "ActionContext"], None]
 
 BUILTIN = "pytest_testmesh"
 """The provider of the actions that come with this package."""
@@ -38,8 +38,9 @@ class Action:
     *schema* is the JSON Schema of the step's ``config`` (None: any mapping). *result* describes each key of
     the result in words, for documentation. *provider* is who offers it, for messages. *check* finds at collection,
     in a config without placeholders, what a schema cannot say; it raises `ActionConfigError`. *expressions* are
-    keys of the config that the action gets as written, since it evaluates them itself. *trusted* is code of
-    this package: it prints nothing, and its results need no check.
+    keys of the config that the action gets as written, since it evaluates them itself. *before* is called once for
+    each step of the action before the flow's first step, or as soon as the step's config can be filled in; its errors
+    are the step's own. *trusted* is code of this package: it prints nothing, and its results need no check.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Action:
     provider: str = ""
     check: Check | None = None
     expressions: tuple[str, ...] = ()
+    before: Before | None = None
     trusted: bool = False
 
     @cached_property
@@ -117,7 +119,8 @@ class ActionContext:
     *settings* are the connection settings given once for all flows, by name: ``{"redis_url": ...}``. *raw* says
     that the step's config is not to be filled in, which concerns actions that fill in a part of it themselves.
     *logs* (``{"level", "message"}``) and *metrics* go to the reports. Texts put into *secrets* are masked in every
-    report. *own_result* is the object that the action itself returned; what a hook puts in its place is checked.
+    report. *traceparent* is the W3C header of the step's own span while runs are traced. *own_result* is the object
+    that the action itself returned; what a hook puts in its place is checked.
     """
 
     flow_id: str
@@ -135,6 +138,7 @@ class ActionContext:
     metrics: dict[str, Any] = field(default_factory=dict)
     sections: list[tuple[str, str]] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
+    traceparent: str | None = None
     own_result: Any = None
 
     def log(self, message: str, level: str = "info") -> None:
@@ -218,6 +222,7 @@ class ActionRegistry:
         aliases: Iterable[str] = (),
         check: Check | None = None,
         expressions: Iterable[str] = (),
+        before: Before | None = None,
         provider: str = "",
     ) -> None:
         """Offer the action *name*, run as ``run(config, context)``.
@@ -242,6 +247,7 @@ class ActionRegistry:
                 provider=provider,
                 check=check,
                 expressions=tuple(expressions),
+                before=before,
                 trusted=provider == BUILTIN,
             )
 
@@ -276,7 +282,7 @@ class ActionRegistry:
 
     def _near(self, name: str) -> str:
         names = {*self._actions, *(each for source in self._sources for each in source.names())}
-        near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.6)
+        near = near_matches(name, sorted(names))
         if near:
             return f"did you mean {' or '.join(near)}?"
         return f"known actions: {', '.join(sorted(names))}"

@@ -57,7 +57,7 @@ class AttemptRunner:
             return assertion.expression.test(ResultNames({}, self._scope))
 
     def _run(self, step: Step, action: Action, context: ActionContext, attempt: Attempt) -> None:
-        attempt.config = config = self._fill(step, action)
+        attempt.config = config = self.fill(step, action)
         result = self._hook.pytest_testmesh_execute_step(step=step, action=action, config=config, context=context)
         if not action.trusted or result is not context.own_result:
             result = checked_result(result)
@@ -73,7 +73,13 @@ class AttemptRunner:
         if step.outputs:
             attempt.outputs = self._extract(step, names, result)
 
-    def _fill(self, step: Step, action: Action) -> Mapping[str, Any]:
+    def fill(self, step: Step, action: Action) -> Mapping[str, Any]:
+        """Return the step's config with the variables of now, checked against the action's schema.
+
+        Raises:
+            ExpressionError: A placeholder has no value.
+            ActionConfigError: It does not fit.
+        """
         template = step.config
         if template.constant:
             config = template.value

@@ -103,13 +103,21 @@ def describe_failure(
     ]
     more = [f"  ... {len(body) - _BODY_LINES} more lines"] if len(body) > _BODY_LINES else []
     secondary = [f"  error step too: {headline(each, masker)}" for each in failure.secondary]
-    return _finished([headline(failure, masker), *body[:_BODY_LINES], *more, *_hint(failure.error), *secondary], masker)
+    found = _telemetry(failure.record)
+    return _finished(
+        [headline(failure, masker), *body[:_BODY_LINES], *more, *found, *_hint(failure.error), *secondary], masker
+    )
 
 
 def _finished(lines: list[str], masker: Masker) -> list[str]:
     # Masked before it is cut: a cut secret would not be known any more.
     first, *rest = masker.text("\n".join(lines)).split("\n")
     return [first, *(cut(line, _LINE_WIDTH) for line in rest)]
+
+
+def _telemetry(record: StepRecord) -> list[str]:
+    trace = [f"trace     {record.trace_id}"] if record.trace_id else []
+    return [f"  {line}" for line in (*trace, *record.telemetry)]
 
 
 def _message(error: MeshError, masker: Masker) -> Iterator[str]:
@@ -137,6 +145,7 @@ def failure_facts(failure: Failure, masker: Masker) -> dict[str, Any]:
         "details": getattr(error, "details", {}),
         "location": {"path": location.path, "line": location.line, "column": location.column},
         "attempts": record.attempts,
+        "trace_id": record.trace_id,
         "assertions": _assertion_facts(failure, masker),
     }
     for side in ("sent", "received"):

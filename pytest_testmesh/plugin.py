@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _FIRST_READ_BYTES = 64 * 1024
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +38,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         dest="testmesh_plugins_dir",
         help="folder of external plugins (default: $PLUGINS_DIR, ini testmesh_plugins_dir, plugins/ under rootdir)",
+    )
+    group.addoption(
+        "--testmesh-otel",
+        nargs="?",
+        const="",
+        metavar="URL",
+        dest="testmesh_otel",
+        help="send a span for each flow and step to this OTLP/HTTP collector (default: $OTEL_EXPORTER_OTLP_ENDPOINT, "
+        "http://localhost:4318); needs pytest-testmesh[otel]",
+    )
+    group.addoption(
+        "--testmesh-no-telemetry-lookup",
+        action="store_true",
+        dest="testmesh_no_telemetry_lookup",
+        help="do not ask Tempo, Jaeger or Loki for what a failed step left there",
     )
     parser.addini(
         "testmesh_files",
@@ -92,6 +108,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
         command_line_variables(config)  # a bad one ends the run before it begins
     config.pluginmanager.register(StepReports(config), "testmesh-step-reports")
+    if config.getoption("testmesh_otel") is not None or any(map(os.environ.get, _ENDPOINTS)):
+        from pytest_testmesh.terminal import TraceNotes
+
+        config.pluginmanager.register(TraceNotes(config), TraceNotes.NAME)
 
 
 class StepReports:

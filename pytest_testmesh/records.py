@@ -23,6 +23,7 @@ class StepRecord:
 
     *continued* means failed, but ``on_error: continue`` let the flow go on. *parent* is the step whose
     ``error_steps`` this one belongs to. *history* tells how each failed attempt ended, equal neighbours counted.
+    *trace_id* is that of the run's trace, if it is traced; *telemetry* are lines about what was found of it.
     """
 
     id: str
@@ -45,6 +46,8 @@ class StepRecord:
     sections: list[tuple[str, str]] = field(default_factory=list)
     config: Any = None
     exchange: Exchange | None = None
+    trace_id: str | None = None
+    telemetry: list[str] = field(default_factory=list)
 
     def remember(self, message: str, seen: Mapping[str, str]) -> None:
         """Add a failed attempt to the history, and to *seen* what each of its failed comparisons saw."""

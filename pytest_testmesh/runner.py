@@ -14,6 +14,7 @@ from pytest_testmesh.attempts import AttemptRunner, seen_values
 from pytest_testmesh.errors import ActionTimeoutError, MeshError, StepError, StepNotCompletedError
 from pytest_testmesh.model import EMPTY, Flow, Phase, Step
 from pytest_testmesh.polling import NEVER, Deadline, attempts
+from pytest_testmesh.preparing import Preparations
 from pytest_testmesh.records import Attempt, Failure, StepRecord
 from pytest_testmesh.repeating import Repeat, repeat_for
 from pytest_testmesh.scope import Scope
@@ -63,6 +64,7 @@ class FlowRun:
         self._sleep = sleep
         self._deadline: Deadline | None = None
         self._attempts = AttemptRunner(scope, hook)
+        self._preparations = self._to_prepare()
 
     def run_setup(self) -> None:
         """Run ``setup:``.
@@ -70,6 +72,7 @@ class FlowRun:
         Raises:
             MeshError: The error of the step that failed.
         """
+        self._prepare()
         self._stop_at_failure("setup", self.flow.setup)
 
     def run_steps(self) -> None:
@@ -106,11 +109,26 @@ class FlowRun:
         deadline = self._flow_deadline()
         for number, step in enumerate(steps, 1):
             failure = self._run_step(step, phase, f"{number}/{len(steps)}", deadline)
+            self._prepare()
             if failure is not None:
                 self._not_run(phase, steps, f"step {step.id} failed")
                 if phase == "setup":
                     self._not_run("steps", self.flow.steps, f"setup step {step.id} failed")
                 raise failure.error
+
+    def _to_prepare(self) -> Preparations | None:
+        if not any(action.before for action in self._actions.values()):
+            return None
+        return Preparations(self.flow.all_steps(), self._actions, self._attempts, self._context_before)
+
+    def _context_before(self, step: Step) -> ActionContext:
+        context = self._context(step, _new_record(step, "setup"))
+        context.deadline = self._flow_deadline()
+        return context
+
+    def _prepare(self) -> None:
+        if self._preparations is not None:
+            self._preparations.run()
 
     def _flow_deadline(self) -> Deadline:
         if self._deadline is None:
@@ -186,6 +204,9 @@ class FlowRun:
         if deadline.passed:
             return Attempt(error=_out_of_time(deadline), final=True)
         context.deadline = deadline.earlier(repeat.attempt_deadline())
+        unprepared = self._preparations.take_error(step) if self._preparations is not None else None
+        if unprepared is not None:
+            return Attempt(error=unprepared)
         attempt = self._attempts.run(step, action, context)
         if attempt.error is None and deadline.passed:
             attempt.error, attempt.final = _out_of_time(deadline), True

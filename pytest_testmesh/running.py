@@ -19,6 +19,7 @@ from pytest_testmesh.collection import BrokenFlowItem, FlowFile, FlowItem, flow_
 from pytest_testmesh.integrations import register_builtins
 from pytest_testmesh.integrations.basics import FLOW_LOGGER
 from pytest_testmesh.session import PluginSource, session_resources
+from pytest_testmesh.terminal import TraceNotes
 
 _NAME = "testmesh-flow-hooks"
 
@@ -28,6 +29,11 @@ def collect_flow_file(path: Path, parent: pytest.Collector, data: bytes) -> Flow
     manager = parent.config.pluginmanager
     if not manager.has_plugin(_NAME):
         manager.register(FlowHooks(parent.config), _NAME)
+        notes = manager.getplugin(TraceNotes.NAME)
+        if notes is not None and not parent.config.getoption("collectonly"):
+            from pytest_testmesh.traced import trace_flows
+
+            trace_flows(parent.config, notes.lines)
     return flow_file(path, parent, data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pytest_testmesh.units import format_duration
 
 _WIDTH = 300
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "not run": "yellow"}
 
 
@@ -57,6 +59,43 @@ class StepLines:
             self._terminal.section(f"{count} step{'s' if count > 1 else ''} failed, continued", yellow=True)
             for line in self._continued:
                 self._terminal.write_line(line)
+
+
+class TraceNotes:
+    """Collects, of all processes of a run whose spans somebody asked for, why spans did not go out, and prints it."""
+
+    NAME = "testmesh-trace-notes"
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.lines: list[str] = []
+        if config.getoption("testmesh_otel") is not None:
+            _check_option(config.getoption("testmesh_otel"))
+        output = getattr(config, "workeroutput", None)
+        if output is not None:  # a worker of xdist: what is in its list by the end goes to the controller
+            output[self.NAME] = self.lines
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        self.lines += getattr(node, "workeroutput", {}).get(self.NAME, ())
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in dict.fromkeys(self.lines):
+            terminalreporter.write_line(f"testmesh: {line}", yellow=True)
+
+
+def _check_option(url: str) -> None:
+    """Refuse what cannot be done before the run begins: somebody asked for it by name."""
+    if url and not url.startswith(("http://", "https://")):
+        raise pytest.UsageError(f"--testmesh-otel {url!r} is no URL: write --testmesh-otel=URL, or the option last")
+    if not all(map(_is_installed, ("opentelemetry.sdk", _EXPORTER))):
+        raise pytest.UsageError('--testmesh-otel needs OpenTelemetry: pip install "pytest-testmesh[otel]"')
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package above it is missing
+        return False
 
 
 def _note(step: dict[str, Any]) -> str:

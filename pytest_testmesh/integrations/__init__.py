@@ -12,7 +12,13 @@ BUILTIN = (
     "pytest_testmesh.integrations.basics",
     "pytest_testmesh.integrations.database",
     "pytest_testmesh.integrations.http",
+    "pytest_testmesh.integrations.kafka",
+    "pytest_testmesh.integrations.loki",
+    "pytest_testmesh.integrations.minio",
+    "pytest_testmesh.integrations.neo4j",
+    "pytest_testmesh.integrations.otel",
     "pytest_testmesh.integrations.postgresql",
+    "pytest_testmesh.integrations.prometheus",
     "pytest_testmesh.integrations.redis",
     "pytest_testmesh.integrations.wait_for",
 )

@@ -38,6 +38,7 @@ class ClientPool(Generic[K, C]):
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._idle: dict[K, list[C]] = {}
+        self._parents: dict[K, list[C]] = {}
 
     @contextmanager
     def lend(self, settings: K, deadline: Deadline) -> Iterator[C]:
@@ -65,6 +66,7 @@ class ClientPool(Generic[K, C]):
     def close(self) -> None:
         """Close all idle clients."""
         with self._lock:
+            self._drop_after_fork()
             idle, self._idle = self._idle, {}
         for clients in idle.values():
             for client in clients:
@@ -85,7 +87,10 @@ class ClientPool(Generic[K, C]):
             self._idle.setdefault(settings, []).append(client)
 
     def _drop_after_fork(self) -> None:
-        """Forget the parent's connections without closing them: a goodbye would end them for the parent, too."""
+        """Set the parent's connections aside without closing them: a goodbye would end them for the parent, too.
+
+        They are kept, since some clients say goodbye when they are no longer referred to.
+        """
         if self._owner != os.getpid():
             self._owner = os.getpid()
-            self._idle = {}
+            self._parents, self._idle = self._idle, {}

@@ -99,15 +99,15 @@ def connect(host: str, port: int) -> BoundedSocket:
         Stalled: The deadline came.
         OSError: No address could be connected to; the error of the last one.
     """
-    addresses = _addresses(host.strip("[]"), port)
+    found = addresses(host.strip("[]"), port)
     failure: OSError = OSError(f"{host} has no address")
-    for position, (family, kind, protocol, _name, address) in enumerate(addresses):
+    for position, (family, kind, protocol, _name, address) in enumerate(found):
         left = _left("a connection")
         try:
             with ExitStack() as on_error:
                 connected = on_error.enter_context(BoundedSocket(family, kind, protocol))
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connected.settimeout(None if left is None else left / (len(addresses) - position))
+                connected.settimeout(None if left is None else left / (len(found) - position))
                 connected.connect(address)
                 on_error.pop_all()
                 return connected
@@ -119,7 +119,13 @@ def connect(host: str, port: int) -> BoundedSocket:
     raise failure
 
 
-def _addresses(host: str, port: int) -> list[Any]:
+def addresses(host: str, port: int) -> list[Any]:
+    """Return what ``socket.getaddrinfo`` does, in bounded time.
+
+    Raises:
+        Stalled: The deadline came.
+        socket.gaierror: There is no such host.
+    """
     left = _left("a connection")
     if left is None or host == "localhost" or _is_address(host):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -18,6 +18,8 @@ import pytest
 
 RESTARTED_BY = "TESTMESH_TEST_SERVICES_RESTART"
 """A command that, given a name, stops that server and starts it again with its data: ``docker compose restart``."""
+_ENVIRON = dict(os.environ)
+"""The environment of the whole run; pytester and fixtures give tests another one."""
 
 
 class Server:
@@ -46,6 +48,7 @@ class Server:
         if pid is None:
             pytest.skip(f"the pid of {self.name} is not known to {self.source}")
         os.kill(pid, signal.SIGSTOP)
+        wait_until_stopped(pid)
         try:
             yield
         finally:
@@ -53,10 +56,20 @@ class Server:
 
     def restart(self) -> None:
         """Stop the server and start it again, with its data, at the same address."""
-        command = self.facts.get("restart") or shlex.split(os.environ.get(RESTARTED_BY, ""))
+        command = self.facts.get("restart") or shlex.split(_ENVIRON.get(RESTARTED_BY, ""))
         if not command:
             pytest.skip(f"how to restart {self.name} is not known: set {RESTARTED_BY}")
-        subprocess.run([*command, self.name], check=True, timeout=120)
+        subprocess.run([*command, self.name], env=_ENVIRON, check=True, timeout=120)
+
+
+def wait_until_stopped(pid: int) -> None:
+    """Wait until no thread of the process runs any more: one on another processor may just be answering."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        states = {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
+        if states <= {"T", "t"}:
+            return
+        time.sleep(0.001)
 
 
 class OwnServer(Server):

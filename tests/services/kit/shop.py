@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -28,7 +27,6 @@ class Shop:
 
     def __init__(self, name: str, otlp_url: str, loki_push_url: str | None = None) -> None:
         self.name = name
-        self.url = ""
         self._loki_push_url = loki_push_url
         self._orders: dict[str, int] = {}
         self._provider = TracerProvider(resource=Resource({"service.name": name}), shutdown_on_exit=False)
@@ -56,10 +54,6 @@ class Shop:
         lines = [f'shop_orders_total{{trace_id="{each}"}} {count}' for each, count in self._orders.items()]
         return "\n".join(["# TYPE shop_orders_total counter", *lines, ""])
 
-    def close(self) -> None:
-        """Stop exporting."""
-        self._provider.shutdown()
-
     def _log(self, line: str) -> None:
         if self._loki_push_url is None:
             return
@@ -70,9 +64,8 @@ class Shop:
             response.read()
 
 
-@contextmanager
-def serving(shop: Shop) -> Iterator[Shop]:
-    """Serve it on a loopback port."""
+def serve(shop: Shop) -> None:
+    """Serve it on a free loopback port, which is printed, until the process is ended."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -93,11 +86,10 @@ def serving(shop: Shop) -> Iterator[Shop]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        shop.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield shop
-        finally:
-            server.shutdown()
-            shop.close()
+        sys.stdout.write(f"{server.server_port}\n")
+        sys.stdout.flush()
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve(Shop(*sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""What one run of a flow has read of a topic: messages are handed out once, what was skipped is kept for later."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from pytest_testmesh.actions import ActionContext
+from pytest_testmesh.integrations._clients import ClientPool
+from pytest_testmesh.integrations.kafka.connection import NOT_YET, SLICE_S, Client, Wanted, pool_of
+from pytest_testmesh.integrations.kafka.watch import Watch, topic_metadata
+from pytest_testmesh.polling import Deadline
+
+_BATCH = 500
+_LOOK_EVERY_S = 1.0
+_LOOK_FOR_TOPIC_EVERY_S = 0.1
+_IGNORED = frozenset(
+    {
+        KafkaError._PARTITION_EOF,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,  # of the group that nobody named and nobody joins
+        KafkaError.UNKNOWN_TOPIC_OR_PART,  # deleted while it is read: it may come again
+    }
+)
+
+
+class TopicReader:
+    """Reads one topic for one run of a flow, for the steps that name the same group or none.
+
+    Its consumer stays assigned from step to step: a new assignment has to wait for the fetch that is under way.
+    *begun* says from where it reads, None before `begin`. *heard* is when the broker last answered, in seconds of the
+    monotonic clock.
+    """
+
+    def __init__(self, wanted: Wanted, topic: str, watch: Watch, context: ActionContext) -> None:
+        self._topic = topic
+        self._watch = watch
+        self._wanted = wanted
+        self._pool: ClientPool[Wanted, Client[Consumer]] = pool_of(Consumer, context)
+        self._lease = ExitStack()
+        self._client: Client[Consumer] | None = None
+        self._returned: set[tuple[int, int]] = set()
+        self._age = watch.age
+        self._begin: tuple[str | None, Mapping[int, int]] = (None, {})
+        self._skipped: list[Any] = []
+        self._next: dict[int, int] = {}
+        self._assigned: set[int] = set()
+        self._looked = self.heard = 0.0
+
+    @property
+    def begun(self) -> str | None:
+        """From where it reads; None also after the flow deleted or created the topic."""
+        return self._begin[0] if self._age == self._watch.age else None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the topic was there when it was last looked for."""
+        return bool(self._assigned)
+
+    def begin(self, where: str, starts: Mapping[int, int]) -> None:
+        """Read from *starts*, offsets by partition, from now on; of other partitions from their beginning."""
+        if self._age != self._watch.age:
+            self._age = self._watch.age
+            self._returned.clear()
+        self._begin = (where, starts)
+        self._skipped, self._next = [], {}
+        if self._client is not None:
+            self._release(self._client)
+
+    def read(self, deadline: Deadline) -> Generator[Any, None, None]:
+        """Yield the messages that no step has taken, as they come, until *deadline*; None: there is none right now."""
+        fresh = deque(each for each in self._skipped if self._is_left(each))
+        self._skipped = []
+        try:
+            while True:
+                while fresh:
+                    self._skipped.append(fresh.popleft())
+                    yield self._skipped[-1]
+                yield None
+                if deadline.passed:
+                    return
+                fresh.extend(self._fetch(deadline))
+        finally:
+            self._skipped.extend(fresh)
+
+    def take(self, message: Any) -> None:
+        """Never yield *message* again."""
+        self._returned.add((message.partition(), message.offset()))
+
+    def drop(self) -> None:
+        """Let go of a consumer that is in trouble; the next read takes another one and goes on at the same place."""
+        if self._client is not None:
+            self._client.close()
+            self._release(self._client)
+
+    def close(self) -> None:
+        """Give the consumer back to the session."""
+        if self._client is not None:
+            self._release(self._client)
+
+    def _release(self, client: Client[Consumer]) -> None:
+        self._client = None
+        self._assigned = set()
+        with self._lease:
+            if not client.closed:
+                client.kafka.unassign()
+
+    def _is_left(self, message: Any) -> bool:
+        return (message.partition(), message.offset()) not in self._returned
+
+    def _fetch(self, deadline: Deadline) -> list[Any]:
+        client = self._client
+        if client is None:
+            client = self._client = self._lease.enter_context(self._pool.lend(self._wanted, deadline))
+        every_s = _LOOK_EVERY_S if self._assigned else _LOOK_FOR_TOPIC_EVERY_S
+        if not self._assigned or time.monotonic() - self._looked > every_s:
+            self._assign(client, min(SLICE_S, deadline.remaining()))
+        first = client.kafka.poll(min(SLICE_S, deadline.remaining()))
+        client.check()
+        if first is None:
+            return []
+        self.heard = time.monotonic()
+        messages: list[Any] = [each for each in (first, *client.kafka.consume(_BATCH, timeout=0)) if _is_message(each)]
+        for each in messages:
+            self._next[each.partition()] = each.offset() + 1
+        return [each for each in messages if self._is_left(each)]
+
+    def _assign(self, client: Client[Consumer], slice_s: float) -> None:
+        """Add partitions that are not read yet: all of them at first, later those that the topic was given."""
+        try:
+            found = topic_metadata(client, self._topic, slice_s)
+        except KafkaException as exc:
+            if exc.args[0].code() not in NOT_YET:
+                raise
+            return  # not `Client.ask`, whose waiting could swallow a message
+        self._looked = self.heard = time.monotonic()
+        new = found.partitions.keys() - self._assigned
+        if new:
+            client.kafka.incremental_assign([TopicPartition(self._topic, each, self._start(each)) for each in new])
+            self._assigned |= new
+
+    def _start(self, partition: int) -> int:
+        return self._next.get(partition, self._begin[1].get(partition, OFFSET_BEGINNING))
+
+
+def _is_message(message: Any) -> bool:
+    error = message.error()
+    if error is not None and error.code() not in _IGNORED:
+        raise KafkaException(error)
+    return error is None

@@ -1,0 +1,112 @@
+"""What ``kafka.*`` makes of a config, without a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.integrations.kafka.address import parse_cluster, read_brokers
+from pytest_testmesh.integrations.kafka.checks import check_consume, check_produce
+from pytest_testmesh.integrations.kafka.consume import Amount, amount
+from pytest_testmesh.integrations.kafka.messages import Outgoing, outgoing
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("given", "brokers"),
+    [
+        pytest.param("a:1", ("a:1",), id="one"),
+        pytest.param("a:1, b", ("a:1", "b:9092"), id="commas"),
+        pytest.param(["a:1", "b:2"], ("a:1", "b:2"), id="list"),
+        pytest.param("[::1]:9093", ("[::1]:9093",), id="IPv6"),
+    ],
+)
+def test_brokers(given: Any, brokers: tuple[str, ...]) -> None:
+    assert brokers == read_brokers(given, "config.brokers")
+
+
+@pytest.mark.parametrize("given", ["", "a:port", "a:0", "kafka://a:1", "user@a:1", "a..b:1"])
+def test_what_is_no_broker_is_refused(given: str) -> None:
+    with pytest.raises(ActionConfigError, match=r"config\.brokers"):
+        check_consume({"topic": "t", "brokers": given})
+
+
+def test_brokers_come_from_the_setting_and_then_are_local() -> None:
+    assert ("k:1",) == parse_cluster({}, {"kafka_brokers": "k:1"}, HERE).brokers
+    assert ("localhost:9092",) == parse_cluster({}, {}, HERE).brokers
+
+
+def test_no_password_is_shown() -> None:
+    cluster = parse_cluster({"sasl": {"username": "u", "password": "secret"}}, {}, HERE)
+
+    assert "secret" not in repr(cluster) + cluster.shown
+    assert ("SASL_PLAINTEXT", "secret") == tuple(
+        cluster.options()[key] for key in ("security.protocol", "sasl.password")
+    )
+
+
+def test_a_missing_ca_is_told_by_its_path() -> None:
+    with pytest.raises(ActionConfigError, match=r"config\.ssl\.ca: there is no file .*nowhere\.pem"):
+        parse_cluster({"ssl": {"ca": "nowhere.pem"}}, {}, HERE)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        pytest.param({}, "config has neither `value` nor `value_base64`", id="no value"),
+        pytest.param({"value": 1, "value_base64": "QQ=="}, "has both `value` and `value_base64`", id="both"),
+        pytest.param({"value_base64": "?"}, "is no base64", id="base64"),
+        pytest.param({"messages": []}, "config.messages is empty", id="none"),
+        pytest.param({"messages": [{"key": "k"}]}, r"config.messages\[0\] has neither", id="one of several"),
+        pytest.param({"messages": [{"value": 1}], "value": 2}, "both `messages` and a value", id="beside"),
+    ],
+)
+def test_what_cannot_be_sent_is_found_at_collection(config: dict[str, Any], told: str) -> None:
+    with pytest.raises(ActionConfigError, match=told):
+        check_produce({"topic": "t", **config})
+
+
+def test_messages_take_what_they_leave_out_from_around_them() -> None:
+    config = {"key": "k", "headers": {"a": 1}, "messages": [{"value": 1}, {"key_base64": "/w==", "value": None}]}
+
+    assert (
+        Outgoing(key=b"k", value=b"1", headers=(("a", b"1"),)),
+        Outgoing(key=b"\xff", value=None, headers=(("a", b"1"),)),
+    ) == outgoing(config)
+
+
+def test_a_traced_step_adds_its_traceparent_unless_the_flow_gives_one() -> None:
+    assert (("traceparent", b"00-1"),) == outgoing({"value": 1}, "00-1")[0].headers
+    assert (("traceparent", b"own"),) == outgoing({"value": 1, "headers": {"traceparent": "own"}}, "00-1")[0].headers
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        pytest.param({}, Amount(needed=1, most=1), id="default"),
+        pytest.param({"count": 3}, Amount(needed=3, most=3), id="count"),
+        pytest.param({"count": 0}, Amount(needed=0, most=1), id="none"),
+        pytest.param({"maxMessages": 5}, Amount(needed=None, most=5), id="at most"),
+        pytest.param({"count": 2, "max_messages": 5}, Amount(needed=2, most=5), id="both"),
+    ],
+)
+def test_how_many(config: dict[str, Any], expected: Amount) -> None:
+    assert expected == amount(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param({"filter": "value =="}, id="filter"),
+        pytest.param({"match": {"expression": "key in"}}, id="expression"),
+        pytest.param({"match": {"json_path": "$.["}}, id="path"),
+        pytest.param({"match": {"json_path": {"$.a[": 1}}}, id="path of a value"),
+    ],
+)
+def test_what_is_no_expression_is_found_at_collection(config: dict[str, Any]) -> None:
+    with pytest.raises(ActionConfigError, match=r"config\.(filter|match)"):
+        check_consume({"topic": "t", **config})
