@@ -391,4 +391,5 @@ def _is_ours(filename: str) -> bool:
 
 def _hint(error: MeshError) -> list[str]:
     rest = (error.hint or "").removeprefix(_near_match(error)).strip()
-    return [f"  hint: {rest}"] if rest else []
+    first, *more = rest.splitlines() or [""]
+    return [f"  hint: {first}", *(line if line.startswith("  ") else f"    {line}" for line in more)] if rest else []

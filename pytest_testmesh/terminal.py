@@ -86,7 +86,9 @@ class TraceNotes:
 def _check_option(url: str) -> None:
     """Refuse what cannot be done before the run begins: somebody asked for it by name."""
     if url and not url.startswith(("http://", "https://")):
-        raise pytest.UsageError(f"--testmesh-otel {url!r} is no URL: write --testmesh-otel=URL, or the option last")
+        raise pytest.UsageError(
+            f"--testmesh-otel {url!r} is no URL: write --testmesh-otel=http://host:4318, or the option last"
+        )
     if not all(map(_is_installed, ("opentelemetry.sdk", _EXPORTER))):
         raise pytest.UsageError('--testmesh-otel needs OpenTelemetry: pip install "pytest-testmesh[otel]"')
 

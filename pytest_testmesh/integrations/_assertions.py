@@ -158,8 +158,9 @@ def raise_problems(problems: Sequence[str], total: int) -> None:
     if len(problems) == 1:
         raise StepAssertionError(problems[0], total=total)
     if problems:
-        shown = "".join(f"\n  {problem}" for problem in problems)
-        raise StepAssertionError(f"{len(problems)} of {total} assertions failed:{shown}", total=total)
+        first, *others = problems
+        hint = "\n".join(f"false, too: {problem}" for problem in others)
+        raise StepAssertionError(f"{len(problems)} of {total} assertions failed: {first}", hint=hint, total=total)
 
 
 def as_text(value: Any) -> str:

@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError, ActionError
-from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._failures import Row
 from pytest_testmesh.integrations._http_answers import Answer, row_of_status, said_by
 from pytest_testmesh.integrations._tls import tls_options
@@ -23,8 +22,6 @@ from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import Deadline
 
 TENANT = "X-Scope-OrgID"
-_TIMEOUT = "30s"
-_LAST_LOOK_S = 1.0
 _LONGEST_URL = 4000
 """Servers and proxies take 8 KiB of request line and headers; the rest is for tokens and path prefixes."""
 
@@ -171,17 +168,6 @@ class HttpApi:
 _NO_LOGIN = (
     "no credentials were sent: write auth: {type: basic, username: ..., password: ...} or {type: bearer, token: ...}"
 )
-
-
-def look_deadline(config: Mapping[str, Any], deadline: Deadline, within: Deadline | None = None) -> Deadline:
-    """Return when one look must have ended: by ``timeout``, by *deadline*, and not long after *within*.
-
-    The last look, which begins when *within* is over, still gets a second.
-    """
-    look = Deadline.after(duration_s(config, "timeout", _TIMEOUT), f"timeout {config.get('timeout', _TIMEOUT)}")
-    if within is not None:
-        look = look.earlier(Deadline.after(max(within.remaining(), _LAST_LOOK_S), within.cause))
-    return look.earlier(deadline)
 
 
 def _base(target: Target) -> str:

@@ -9,8 +9,7 @@ from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionError, MissingPathError, StepAssertionError
 from pytest_testmesh.integrations._assertions import Check, read_checks, require
 from pytest_testmesh.integrations._durations import duration_s
-from pytest_testmesh.integrations._http_api import look_deadline
-from pytest_testmesh.integrations._within import holds_within
+from pytest_testmesh.integrations._within import holds_within, look_deadline
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.scope import ResultNames
 

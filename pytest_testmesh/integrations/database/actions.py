@@ -147,5 +147,5 @@ class _Poller:
         cause = f"; {self._end.cause}" if self._end.passed and self._end.cause else ""
         looks = f"{number} quer{'y' if number == 1 else 'ies'}"
         return ActionTimeoutError(
-            f"waited {waited}: {problem} ({looks}{cause})", hint="`received` below is what the last query found"
+            f"waited {waited}: {problem} ({looks}{cause})", hint="`received` above is what the last query found"
         )

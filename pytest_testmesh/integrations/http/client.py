@@ -62,7 +62,7 @@ class HttpClient:
         return context.session.get(cls, cls, cls.close)
 
     def close(self) -> None:
-        """Close every connection: pools that are only forgotten close theirs when the last error that holds one goes."""
+        """Close every connection; of pools that are only forgotten, an error that is still held keeps some open."""
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()

@@ -83,7 +83,11 @@ PRODUCE_SCHEMA = _schema(
             "items": {"type": "object", "additionalProperties": False, "properties": _MESSAGE},
             "description": "several messages; key, partition and headers beside it are for those that have none",
         },
-        "compression": {"enum": ["none", "gzip", "snappy", "lz4", "zstd"], "default": "none"},
+        "compression": {
+            "enum": ["none", "gzip", "snappy", "lz4", "zstd"],
+            "default": "none",
+            "description": "how messages are compressed on their way and on the broker's disk",
+        },
     },
     "topic",
 )
@@ -112,7 +116,12 @@ CONSUME_SCHEMA = _schema({
 CONSUME_SCHEMA["properties"]["timeout"] = {**_TIMEOUT, "default": "10s", "description": "how long to wait"}
 TOPICS_SCHEMA = _schema({})
 CREATE_SCHEMA = _schema(
-    {"topic": _TOPIC, "partitions": {**_NUMBER, "default": 1}, "replicationFactor": {**_NUMBER, "default": 1}}, "topic"
+    {
+        "topic": _TOPIC,
+        "partitions": {**_NUMBER, "default": 1, "description": "number of its partitions"},
+        "replicationFactor": {**_NUMBER, "default": 1, "description": "on how many brokers each partition is kept"},
+    },
+    "topic",
 )
 DELETE_SCHEMA = _schema({"topic": _TOPIC}, "topic")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._assertions import compile_check
-from pytest_testmesh.integrations._http_api import Access, look_deadline
+from pytest_testmesh.integrations._http_api import Access
 from pytest_testmesh.integrations._watching import watch
+from pytest_testmesh.integrations._within import look_deadline
 from pytest_testmesh.integrations.loki.explaining import LastLook
 from pytest_testmesh.integrations.loki.question import read_question
 from pytest_testmesh.integrations.loki.server import DEFAULT_URL, Found, Loki

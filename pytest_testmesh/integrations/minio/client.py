@@ -16,8 +16,7 @@ from pytest_testmesh.errors import ActionConfigError, MeshError
 from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations._sockets import bounded_by
 from pytest_testmesh.integrations._tls import tls_options
-from pytest_testmesh.integrations.http.client import Route
-from pytest_testmesh.integrations.http.client import pool_manager
+from pytest_testmesh.integrations.http.client import Route, pool_manager
 from pytest_testmesh.integrations.http.environment import Proxies
 from pytest_testmesh.integrations.http.failures import Sending
 from pytest_testmesh.integrations.minio.address import Address, parse_address

@@ -16,7 +16,7 @@ from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._sockets import bounded_by
 from pytest_testmesh.integrations._tls import tls_options
-from pytest_testmesh.integrations._within import holds_within
+from pytest_testmesh.integrations._within import holds_within, look_deadline
 from pytest_testmesh.integrations.neo4j.address import parse_address
 from pytest_testmesh.integrations.neo4j.connection import Answer, Client, Endpoint
 from pytest_testmesh.integrations.neo4j.cypher import read_statement
@@ -26,10 +26,6 @@ from pytest_testmesh.integrations.sql.outcome import Received, Sent, caret
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.scope import ResultNames
 from pytest_testmesh.units import format_duration
-
-_TIMEOUT = "30s"
-_LAST_LOOK_S = 1.0
-"""What a look gets at least, so that the last one can still succeed."""
 
 
 def query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
@@ -43,7 +39,7 @@ def query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any
         TargetUnavailableError: No connection, or it broke.
         TargetError: The server said no.
     """
-    result, answer = _Step.read(config, context).look(_own(config, context))
+    result, answer = _Step.read(config, context).look(look_deadline(config, context.deadline))
     for each in answer.notifications:
         context.log(each.text, "warning" if each.severity == "WARNING" else "info")
     return result
@@ -59,13 +55,12 @@ def check(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any
     step = _Step.read(config, context)
     checks = tuple(read_checks(config["assert"], "config.assert", context.scope.hyphenated_ids()))
     within_s = duration_s(config, "within", "0")
-    end = Deadline.after(max(within_s, _LAST_LOOK_S), f"within {config.get('within')}")
+    end = Deadline.after(within_s, f"within {config.get('within')}") if within_s else None
     warnings: tuple[str, ...] = ()
 
     def look() -> Mapping[str, Any]:
         nonlocal warnings
-        own = _own(config, context)
-        result, answer = step.look(own.earlier(end) if within_s else own)
+        result, answer = step.look(look_deadline(config, context.deadline, end))
         warnings = answer.warnings
         require(checks, ResultNames(result, context.scope, complete=True))
         return {"passed": True, "assertions_checked": len(checks), **result}
@@ -78,11 +73,6 @@ def check(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any
     finally:
         for each in warnings:
             context.log(each, "warning")
-
-
-def _own(config: Mapping[str, Any], context: ActionContext) -> Deadline:
-    cause = f"timeout {config.get('timeout', _TIMEOUT)} of the query"
-    return context.deadline.earlier(Deadline.after(duration_s(config, "timeout", _TIMEOUT), cause))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

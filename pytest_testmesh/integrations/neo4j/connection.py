@@ -96,7 +96,7 @@ class Client:
         session = self._driver.session(
             database=database,
             fetch_size=-1,
-            connection_acquisition_timeout=left_s,
+            connection_acquisition_timeout=max(left_s, 0.001),  # 0 is refused
         )
         query = neo4j.Query(text, timeout=None if left_s == inf else max(left_s, 0.001))
         try:

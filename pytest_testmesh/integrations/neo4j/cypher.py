@@ -78,10 +78,6 @@ def check_statement(text: str) -> None:
 
 def _quoted(token: Token, before: str, shown: str) -> str | None:
     if token.kind == "escaped":
-        if _is_escaping(before):
-            raise ActionConfigError(
-                "config.query: a backslash stands before a placeholder", hint="write \\\\ for a backslash in a literal"
-            )
         quote = before[0]
         return shown.replace("\\", "\\\\").replace(quote, f"\\{quote}")
     if token.kind == "name":
@@ -92,10 +88,6 @@ def _quoted(token: Token, before: str, shown: str) -> str | None:
             )
         return shown.replace("`", "``")
     return None
-
-
-def _is_escaping(before: str) -> bool:
-    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
 
 
 def _hint(written: str) -> str:

@@ -96,11 +96,15 @@ CODES: Mapping[str, Row] = {
 TABLE: Mapping[str, Row] = {
     "AuthConfigurationError": Row(ActionConfigError),
     "AuthError": _WRONG_PASSWORD,
+    "BoltConnectionBroken": BROKEN,
+    "BoltConnectionClosed": BROKEN,
     "BoltConnectionError": UNEXPECTED,
     "BoltError": _NOT_BOLT,
+    "BoltFailure": _NOT_BOLT,
     "BoltHandshakeError": _NOT_BOLT,
     "BoltProtocolError": _NOT_BOLT,
     "BoltSecurityError": UNEXPECTED,
+    "BoltTransactionError": UNEXPECTED,
     "BrokenRecordError": _UNREADABLE,
     "CertificateConfigurationError": Row(ActionConfigError),
     "ClientError": _SAID,
@@ -129,6 +133,7 @@ TABLE: Mapping[str, Row] = {
     "ServiceUnavailable": UNEXPECTED,
     "SessionError": UNEXPECTED,
     "SessionExpired": BROKEN,
+    "SocketDeadlineExceeded": UNEXPECTED,  # older than 6
     "SocketDeadlineExceededError": UNEXPECTED,  # told as a time-out
     "TokenExpired": _WRONG_PASSWORD,
     "TransactionError": UNEXPECTED,
@@ -155,7 +160,7 @@ _TIMEOUT_HINTS = {
     "the server to take the request": "the server stopped reading; is it frozen?",
     "the response": "the server is connected but does not answer; is it frozen, or busy with a slow query?",
 }
-_TIMEOUTS = frozenset({"ConnectionAcquisitionTimeoutError", "SocketDeadlineExceededError"})
+_TIMEOUTS = frozenset({"ConnectionAcquisitionTimeoutError", "SocketDeadlineExceeded", "SocketDeadlineExceededError"})
 _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: (\d+)\)\)")
 
 
@@ -216,8 +221,10 @@ def _waited_for(chain: list[BaseException]) -> str:
 
 def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
     """Walk to the root; the driver hides a time-out of a connection behind ``raise ... from None``."""
+    seen: set[int] = set()
     found: BaseException | None = exc
-    while found is not None and found is not handled:
+    while found is not None and found is not handled and id(found) not in seen:
+        seen.add(id(found))
         yield found
         grouped = getattr(found, "exceptions", None)  # of an ExceptionGroup: one for each server of a cluster
         found = grouped[0] if grouped else found.__cause__ or found.__context__

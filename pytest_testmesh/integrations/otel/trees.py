@@ -62,7 +62,7 @@ def tree(spans: Iterable[Span], limit: int = 20) -> str:
 def _line(span: Span) -> str:
     problem = f" error{': ' * bool(span.status_message)}{span.status_message}" if span.status == "error" else ""
     name = shorten(f"{span.service or '(no service)'} {span.operation}", _MAX_TEXT)
-    return f"{name} {span.duration_ms:g} ms{shorten(problem, _MAX_TEXT)}"
+    return f"{name} {round(span.duration_ms, 1):g} ms{shorten(problem, _MAX_TEXT)}"
 
 
 def trees(traces: Sequence[Sequence[Span]], limit: int = 20) -> str:

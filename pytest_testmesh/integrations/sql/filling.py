@@ -111,7 +111,14 @@ class _Filler:
         return filled
 
     def _safe(self, token: Token, position: int, written: str, value: Any) -> str:
-        quoted = self._language.quoted(token, self._text[token.start : position], to_text(value))
+        before = self._text[token.start : position]
+        if token.kind == "escaped" and (len(before) - len(before.rstrip("\\"))) % 2:
+            # it would take the first character of the value, such as one of two quotes
+            raise ActionConfigError(
+                f"{self._where}: a backslash stands before {written}",
+                hint="write \\\\ for a backslash in such a literal",
+            )
+        quoted = self._language.quoted(token, before, to_text(value))
         if quoted is not None:
             return quoted
         if token.kind == "open":

@@ -91,7 +91,8 @@ def api(steps: Any) -> Iterator[ScriptedApi]:
 @pytest.fixture
 def ask(api: ScriptedApi, steps: Any) -> Callable[..., Any]:
     """``ask("/path", params, auth=...)`` asks `api` as a service of the name Thing."""
-    from pytest_testmesh.integrations._http_api import Access, HttpApi, look_deadline
+    from pytest_testmesh.integrations._http_api import Access, HttpApi
+    from pytest_testmesh.integrations._within import look_deadline
 
     def run(path: str = "/api", params: Any = None, url: str | None = None, form: bool = False, **config: Any) -> Any:
         context = steps.context()

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, TargetError, TargetUnavailableError
 from pytest_testmesh.integrations._http_answers import STATUSES
-from pytest_testmesh.integrations._http_api import look_deadline
+from pytest_testmesh.integrations._within import look_deadline
 from pytest_testmesh.polling import NEVER, Deadline
 
 Ask = Callable[..., Any]

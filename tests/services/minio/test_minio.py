@@ -157,7 +157,7 @@ def test_all_that_does_not_hold_is_told(step: Run) -> None:
     with pytest.raises(StepAssertionError) as caught:
         step("assert", object="a.txt", size=6, size_gte=7, content_type="text/html", contains="bye", **_EXPRESSIONS)
 
-    told = caught.value.message
+    told = f"{caught.value.message}\n{caught.value.hint}"
     for each in ("5 of 6 assertions failed", "is 5 bytes, not 6", "less than 7", "not text/html", '"bye": hello'):
         assert each in told
     assert "size > 10 is false: size is 5" in told

@@ -1,0 +1,206 @@
+"""``neo4j.*`` while the real server stops, starts, freezes and changes its password."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pytest_testmesh.errors import ActionTimeoutError, TargetError, TargetUnavailableError
+from pytest_testmesh.polling import Deadline
+
+Step = Callable[..., Any]
+
+
+@pytest.fixture
+def server(service: Any, alone: None, wait_until_ready: Callable[[Any], None]) -> Iterator[Any]:
+    """The common Neo4j, for this test alone; it answers again afterwards."""
+    found = service("neo4j")
+    wait_until_ready(found)
+    yield found
+    wait_until_ready(found)
+
+
+@pytest.mark.parametrize("scheme", ["bolt", "neo4j", "bolt_ssc"])
+def test_a_frozen_server_ends_the_step_at_its_deadline(step: Step, server: Any, scheme: str) -> None:
+    """A warm connection waits for its answer, a new one for TLS or the first answer; closing does not wait."""
+    facts = server.facts
+    if scheme not in facts["urls"]:
+        pytest.skip(f"{server.source} speaks no TLS")
+    named = {"url": facts["urls"][scheme], "username": facts["user"], "password": facts["password"]}
+    step("RETURN 1", **named)
+    with server.frozen():
+        for _ in ("warm", "new"):
+            with pytest.raises(ActionTimeoutError, match=r"waiting for .* \(step timeout 300ms\)"):
+                step("RETURN 1", Deadline.after(0.3, "step timeout 300ms"), **named)
+
+    assert 1 == step("RETURN 1", **named)["count"]
+
+
+def test_a_frozen_server_does_not_hold_up_the_end_of_the_session(step: Step, server: Any) -> None:
+    step("RETURN 1")
+    with server.frozen():
+        started = time.monotonic()
+        step.context.session.close()  # type: ignore[attr-defined]
+
+        assert time.monotonic() - started < 5
+
+
+def test_the_server_stops_working_for_a_step_that_timed_out(
+    step: Step, server: Any, ask: Callable[..., Any], unique: str
+) -> None:
+    slow = f"UNWIND range(1, 100000000) AS x UNWIND range(1, 1000) AS {unique} RETURN count(*)"
+    with pytest.raises(ActionTimeoutError):
+        step(slow, timeout="300ms")
+    end = Deadline.after(20, "")
+    while any(unique in each["q"] for each in _running(server, ask)) and not end.passed:
+        time.sleep(0.1)
+
+    assert [] == [each for each in _running(server, ask) if unique in each["q"]]
+
+
+def _running(server: Any, ask: Callable[..., Any]) -> list[dict[str, Any]]:
+    return ask(server, "SHOW TRANSACTIONS YIELD currentQuery AS q WHERE NOT q STARTS WITH 'SHOW' RETURN q")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGALRM], ids=["Ctrl-C", "pytest-timeout"])
+def test_signals_get_through(flows: Any, environment: None, server: Any, number: signal.Signals) -> None:
+    """The test in front of a frozen server ends by the signal, long before its own time-out."""
+    timeout = "  marks: [{timeout: 2}]\n" if number == signal.SIGALRM else ""
+    flows.write("test.yaml", f"flow:\n  name: f\n{timeout}  steps:\n{_STEP}")
+    with server.frozen():
+        running = flows.start("test.yaml", "-p", "timeout")
+        if number == signal.SIGINT:
+            time.sleep(2)
+            running.process.send_signal(number)
+        done = flows.finish(running, 30)
+
+    assert ("KeyboardInterrupt" if number == signal.SIGINT else "Timeout") in done.text
+
+
+_STEP = """\
+    - action: neo4j.query
+      config: {query: RETURN 1, timeout: 5m}
+"""
+
+
+def test_a_server_that_was_restarted_between_two_steps_is_used(
+    step: Step, server: Any, wait_until_ready: Callable[[Any], None]
+) -> None:
+    step("RETURN 1")
+    server.restart()
+    wait_until_ready(server)
+
+    assert 1 == step("RETURN 1")["count"]
+
+
+@pytest.fixture
+def user(server: Any, ask: Callable[..., Any], unique: str) -> Iterator[str]:
+    """A user for this test alone, with the password ``first-password``."""
+    ask(server, f"CREATE USER {unique} SET PASSWORD 'first-password' CHANGE NOT REQUIRED")
+    yield unique
+    ask(server, f"DROP USER {unique}")
+
+
+@pytest.fixture
+def change_password(server: Any, ask: Callable[..., Any], user: str) -> Callable[[str], None]:
+    """``change_password("second-password")`` changes that of `user`."""
+    return lambda new: ask(server, f"ALTER USER {user} SET PASSWORD $new", new=new) and None
+
+
+def test_a_changed_password_is_told_at_once(
+    step: Step, server: Any, user: str, change_password: Callable[[str], None]
+) -> None:
+    """A connection that was logged in before stays so: that is Neo4j's way."""
+    named = {"url": server.url, "username": user}
+    step("RETURN 1", password="first-password", **named)
+    change_password("second-password")
+    step("RETURN 1", password="first-password", **named)
+    with pytest.raises(TargetError, match=f"the login of the user {user} is refused") as caught:
+        step("RETURN 1", password="third-password", **named)
+
+    assert "AUTHENTICATION_FAILED" == caught.value.code
+    assert 1 == step("RETURN 1", password="second-password", **named)["count"]
+
+
+_ENVIRONMENT = {name: os.environ[name] for name in ("HOME", "TESTMESH_TEST_SERVICES_RESTART") if name in os.environ}
+"""What the command that restarts a server needs, and flows do not get."""
+_KNOWN_CAUSES = re.compile(
+    r"connection refused|the connection broke before the answer came|the database is not available"
+    r"|timed out after .* waiting for (the response|a connection) \(the step's timeout of 0.50s\)"
+    r"|the answer is not of the Bolt protocol|the login of the user \w+ is refused|too many wrong logins"
+)
+
+
+def test_fault_run(
+    flows: Any,
+    environment: None,
+    server: Any,
+    ask: Callable[..., Any],
+    unique: str,
+    user: str,
+    change_password: Callable[[str], None],
+    wait_until_ready: Callable[[Any], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While flows run one after the other the server freezes, is restarted, and the user's password changes."""
+    for name, value in _ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TESTMESH_NEO4J_USERNAME", user)
+    monkeypatch.setenv("TESTMESH_NEO4J_PASSWORD", "first-password")
+    label = f"T_{unique}"
+    steady = flows.add("neo4j/steady.yaml")
+    for number in range(60):
+        shutil.copy(steady, steady.with_name(f"flow_{number:02}.yaml"))
+    flows.add("neo4j/afterwards.yaml").rename(steady.with_name("flow_z.yaml"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gate = listener.getsockname()[1]
+    running = flows.start("neo4j", LABEL=label, GATE=gate)
+    running.wait_for_flows(2)
+    with server.frozen():
+        running.wait_for_flows(2)
+    change_password("second-password")
+    _restart_while(server, lambda: running.wait_for_flows(1))
+    wait_until_ready(server)
+    running.wait_for_flows(2)
+    change_password("first-password")
+    with socket.create_server(("127.0.0.1", gate)):
+        done = flows.finish(running, 120)
+    ask(server, f"MATCH (n:{label}) DETACH DELETE n")
+
+    assert [] == [cause for cause in done.causes if cause and not _KNOWN_CAUSES.search(cause)]
+    for fault in ("timed out", "connection refused", f"login of the user {user}"):
+        assert fault in "".join(done.causes)
+    assert "flow_z" not in "".join(done.causes)
+    assert 62 == done.outcomes["passed"] + done.outcomes["failed"]
+
+
+def _restart_while(server: Any, act: Callable[[], object]) -> None:
+    thread = threading.Thread(target=server.restart)
+    thread.start()
+    try:
+        act()
+    finally:
+        thread.join()
+
+
+def test_a_server_that_dies_in_the_middle_of_a_step_is_told(step: Step, server: Any) -> None:
+    step("RETURN 1")
+    pid = server.facts["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    timer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+    timer.start()
+    try:
+        with pytest.raises(TargetUnavailableError, match="the connection broke before the answer came"):
+            step("RETURN 1", Deadline.after(60, ""))
+    finally:
+        timer.join()
+        server.restart()
