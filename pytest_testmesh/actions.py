@@ -59,6 +59,11 @@ class Action:
         """The schema, compiled once for all steps that use it."""
         return ConfigSchema(self.schema or {})
 
+    @cached_property
+    def key_schema(self) -> ConfigSchema:
+        """The schema of the config's keys alone: all that is known before its placeholders are filled in."""
+        return self.config_schema.of_keys()
+
 
 class Described(Protocol):
     """Formats one side of an exchange: in one line, or with everything there is."""

@@ -19,6 +19,7 @@ from pytest_testmesh.errors import (
 from pytest_testmesh.model import Assertion, Location, Step
 from pytest_testmesh.records import Attempt, FailedAssertion
 from pytest_testmesh.repeating import first_true
+from pytest_testmesh.schemas import Violation
 from pytest_testmesh.scope import ResultNames, Scope
 from pytest_testmesh.template import convert
 from pytest_testmesh.values import shorten, write_json
@@ -146,14 +147,27 @@ def check_config(step: Step, action: Action, config: Any) -> None:
     Raises:
         ActionConfigError: It does not fit; with the place of the part that is wrong.
     """
-    violation = action.config_schema.violation(config) if action.schema is not None else None
+    _raise_violation(step, action.config_schema.violation(config) if action.schema is not None else None)
+    if action.check is not None and step.config.constant:
+        with located(step.location, step):
+            action.check(config)
+
+
+def check_keys(step: Step, action: Action) -> None:
+    """Check the keys of a config that holds placeholders, before anything runs.
+
+    Raises:
+        ActionConfigError: One is unknown, or one is missing.
+    """
+    if action.schema is not None and isinstance(step.config.written, dict):
+        _raise_violation(step, action.key_schema.violation(step.config.written))
+
+
+def _raise_violation(step: Step, violation: Violation | None) -> None:
     if violation is not None:
         error = ActionConfigError(f"{step.action}: {violation.message}", hint=violation.hint)
         error.location = step.config_lines.at(violation.path)
         raise error
-    if action.check is not None and step.config.constant:
-        with located(step.location, step):
-            action.check(config)
 
 
 def check_assertions(step: Step, names: ResultNames) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_testmesh._compat import FixtureItem
 from pytest_testmesh.actions import Action, ActionRegistry
-from pytest_testmesh.attempts import check_config, expressions_as_written, located
+from pytest_testmesh.attempts import check_config, check_keys, expressions_as_written, located
 from pytest_testmesh.errors import ActionConfigError, FlowError, FlowSchemaError, MeshError
 from pytest_testmesh.loader import claims_to_be_flow, load_flow
 from pytest_testmesh.model import Flow, Step
@@ -311,7 +311,9 @@ def check_constant_configs(flow: Flow, registry: ActionRegistry) -> None:
 def _check_before_the_run(step: Step, action: Action) -> None:
     if step.config.constant:
         check_config(step, action, step.config.value)
-    elif action.check is not None and action.expressions:
+        return
+    check_keys(step, action)
+    if action.check is not None and action.expressions:
         with located(step.location, step):
             action.check(expressions_as_written(step, action))
 

@@ -201,12 +201,12 @@ class FlowRun:
     def _attempt(
         self, step: Step, action: Action, context: ActionContext, repeat: Repeat, deadline: Deadline
     ) -> Attempt:
+        unprepared = self._preparations.take_error(step) if self._preparations is not None else None
+        if unprepared is not None:  # before the deadline: it may be what took all the time
+            return Attempt(error=unprepared)
         if deadline.passed:
             return Attempt(error=_out_of_time(deadline), final=True)
         context.deadline = deadline.earlier(repeat.attempt_deadline())
-        unprepared = self._preparations.take_error(step) if self._preparations is not None else None
-        if unprepared is not None:
-            return Attempt(error=unprepared)
         attempt = self._attempts.run(step, action, context)
         if attempt.error is None and deadline.passed:
             attempt.error, attempt.final = _out_of_time(deadline), True

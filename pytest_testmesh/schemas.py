@@ -151,6 +151,13 @@ class ConfigSchema:
         errors = sorted(self._jsonschema().iter_errors(value), key=_telling_first)
         return _violation(errors[0], self._name) if errors else None
 
+    def of_keys(self) -> ConfigSchema:
+        """Return a schema of the keys alone, for a mapping whose values are not known yet."""
+        known = self.schema.get("properties", {})
+        properties = {key: {"description": self.at((key,)).get("description", "")} for key in known}
+        rules = {key: self.schema[key] for key in ("required", "additionalProperties") if key in self.schema}
+        return ConfigSchema({**rules, "properties": properties}, name=self._name)
+
     def at(self, path: Path) -> Mapping[str, Any]:
         """Return the schema that ``properties`` and ``items`` give for the value at *path*; empty for none."""
         found: Any = self.schema

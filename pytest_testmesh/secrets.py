@@ -112,7 +112,7 @@ class Masker:
         if "://" in text:
             text = _PASSWORD_IN_URL.sub(rf"\g<1>{MASK}@", text)
             text = _USER_IN_URL.sub(rf"\g<1>{MASK}@", text)
-        if (":" in text or "=" in text) and self._word.search(text):
+        if (":" in text or "=" in text or ", not " in text) and self._word.search(text):
             return self._mask_pairs(text)
         return text
 
@@ -209,10 +209,17 @@ _PASSWORD_IN_URL = re.compile(
     re.VERBOSE,
 )
 _USER_IN_URL = re.compile(r"""(\w://)[^\s/:@"'?#\[]{1,1024}@""")
-_PAIR = re.compile(r"""["']?(?<![\w$.-])(?P<name>[\w.-]+)["']?[ \t]*(?::(?![:=])|=(?![=~])|[ ]is(?=[ ]["'\d]))[ \t]*""")
+_PAIR = re.compile(
+    r"""
+    (?:\\*["'])? (?<![\w$.-])(?P<name>[\w.-]+) (?:\\*["'])? [ \t]*
+    (?: :(?![:=]) | =(?![=~]) | [ ]is(?=[ ]["'\d]) | [ ]must[ ]be[ ][\w ]{1,80},[ ]not(?=[ ]) ) [ \t]*
+    """,
+    re.VERBOSE,
+)
 _VALUE = re.compile(
     r"""
     "(?:[^"\\\r\n]|\\.)+" | '(?:[^'\\\r\n]|\\.)+'                        # closed on its line
+    | \\+"[^"\\\r\n]+\\+"                                                # of a JSON text within quotes
     | "(?:[^"\r\n]|\\")*?\.\.\. | '(?:[^'\r\n]|\\')*?\.\.\.             # cut
     | "(?:[^"\\]|\\.)+" | '(?:[^'\\]|\\.)+'                              # of many lines
     | "(?:[^"\\\r\n]|\\.)+\\?(?=[\r\n]|\Z) | '(?:[^'\\\r\n]|\\.)+\\?(?=[\r\n]|\Z)

@@ -48,7 +48,7 @@ def step_attributes(step: Step, record: StepRecord, config: Mapping[str, Any], r
         "code.line.number": step.location.line,
     }
     if record.outcome == "failed":
-        attributes["error.type"] = record.code or record.reason
+        attributes["error.type"] = record.code or "_OTHER"
     describe = next((each for start, each in _SERVICES.items() if record.action.startswith(start)), None)
     if describe is not None:
         attributes |= describe(step, config, result)

@@ -252,3 +252,20 @@ def test_the_beginning_of_a_known_value_that_was_cut_is_masked() -> None:
         'it is "correct-hor..., and correct-horse-batter... or corr...'
     )
     assert "incorrect horses..." == masker.text("incorrect horses...")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "config.password must be string, not 778899",
+        "config.secret_key must be string, not ['778899']",
+        "config.auth.token must be string or null, not {'a': '778899'}",
+        r'''body: "{\\"password\\": \\"778899\\"}"''',
+    ],
+    ids=["number", "list", "mapping", "JSON within quotes"],
+)
+def test_a_value_of_the_wrong_type_is_masked(text: str) -> None:
+    masked = Masker().text(text)
+
+    assert "778899" not in masked
+    assert MASK in masked

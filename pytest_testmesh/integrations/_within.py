@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pytest_testmesh.errors import ActionTimeoutError, MissingPathError, StepAssertionError
+from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, MissingPathError, StepAssertionError
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.units import format_duration
@@ -58,6 +58,14 @@ def holds_within(
     waited = f"still so after {format_duration(time.monotonic() - started)} and {looks} look{'s' * (looks != 1)}"
     problem.hint = f"{waited}; {problem.hint}" if problem.hint else waited
     raise problem
+
+
+def not_again(problem: StepAssertionError | MissingPathError) -> ActionConfigError:
+    """Return the error for a statement that would change data once more with each look."""
+    return ActionConfigError(
+        f"{problem.message}, and a statement that changes data is not run again",
+        hint="give the change a step of its own, and let `within` look at what came of it",
+    )
 
 
 def _pauses() -> Iterator[float]:

@@ -77,6 +77,17 @@ TABLE = [
         line="assertt",
     ),
     Bad(
+        name="unknown key beside a placeholder",
+        flow=_steps("{action: log, config: {message: '${FLOW_NAME}', levle: info}}"),
+        cause=("unknown key levle", "did you mean level?"),
+        line="levle",
+    ),
+    Bad(
+        name="missing key beside a placeholder",
+        flow=_steps("{action: log, config: {level: '${FLOW_NAME}'}}"),
+        cause=("lacks the key message",),
+    ),
+    Bad(
         name="unknown key of the flow",
         flow="  stepz: []\n  steps: [{action: log}]\n",
         cause=("stepz", "steps"),

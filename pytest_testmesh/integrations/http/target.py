@@ -122,15 +122,22 @@ def _not_valid(url: str) -> ActionConfigError:
 def _refuse_odd(url: str) -> None:
     if _BLANK.search(url):
         raise ActionConfigError(
-            f'url "{url}" holds white space', hint="put values into `params`, they are encoded there, or write %20"
+            f'url "{_without_login(url)}" holds white space',
+            hint="put values into `params`, they are encoded there, or write %20",
         )
     scheme = _SCHEME.match(url)
     if scheme is None:
-        raise ActionConfigError(f'url "{url}" has no scheme', hint=f'write "http://{url.lstrip("/")}"')
+        shown = _without_login(url)
+        raise ActionConfigError(f'url "{shown}" has no scheme', hint=f'write "http://{shown.lstrip("/")}"')
     if scheme.group(1).lower() not in _DEFAULT_PORTS:
         raise ActionConfigError(
             f'url "{url}" is neither http nor https', hint=f"{scheme.group(1)} is no protocol of this action"
         )
+
+
+def _without_login(url: str) -> str:
+    """Leave out user and password also where they cannot be told from the rest: no scheme, or white space."""
+    return f"***@{url.rpartition('@')[2]}" if "@" in url else url
 
 
 def with_params(url: str, params: Mapping[str, Any]) -> str:

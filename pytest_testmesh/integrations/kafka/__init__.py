@@ -60,7 +60,11 @@ _MESSAGE: dict[str, Any] = {
     "value": {"type": _ANY, "description": "text as it is, anything else as JSON; null is a tombstone"},
     "value_base64": {"type": "string", "description": "bytes of the value, instead of value"},
     "headers": {"type": "object", "description": "a list is one name repeated"},
-    "partition": {"type": "integer", "description": "by default the client chooses, by the key where there is one"},
+    "partition": {
+        "type": "integer",
+        "minimum": 0,
+        "description": "by default the client chooses, by the key where there is one",
+    },
 }
 _NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1}
 

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import ActionTimeoutError, StepAssertionError
+from pytest_testmesh.errors import ActionTimeoutError, StepAssertionError, TargetError
 from pytest_testmesh.integrations.kafka.connection import Wanted, asking_for, lend
 from pytest_testmesh.integrations.kafka.failures import Asking, told
 from pytest_testmesh.integrations.kafka.matching import Test, wanted_messages
@@ -20,6 +20,7 @@ from pytest_testmesh.integrations.kafka.offsets import commit, committed
 from pytest_testmesh.integrations.kafka.reading import TopicReader
 from pytest_testmesh.integrations.kafka.texts import Consumed, Words, counted, describe_message
 from pytest_testmesh.integrations.kafka.watch import Watch, record
+from pytest_testmesh.polling import Deadline
 from pytest_testmesh.units import format_duration
 
 _TIMEOUT = "10s"
@@ -28,6 +29,9 @@ _BEGINNING = "beginning"
 _END = "end"
 _SILENT_S = 3.0
 """Twice as long as a broker that is well never leaves a question open, and then some."""
+
+_TO_RETURN_S = 0.1
+"""What a step needs to judge and hand out what has come until its deadline."""
 
 _FIRST_FIELDS = ("key", "value", "headers", "partition", "offset", "timestamp")
 
@@ -125,7 +129,7 @@ def _from_beginning(config: Mapping[str, Any]) -> bool:
 def _look(reader: TopicReader, amount: Amount, tests: tuple[Test, ...], asking: Asking) -> Sighting:
     sighting = Sighting()
     try:
-        messages = reader.read(asking.deadline)
+        messages = reader.read(_end(amount, asking.deadline))
         with told(asking), closing(messages):
             for message in messages:
                 if message is not None:
@@ -140,13 +144,34 @@ def _look(reader: TopicReader, amount: Amount, tests: tuple[Test, ...], asking: 
     return sighting
 
 
+def _end(amount: Amount, deadline: Deadline) -> Deadline:
+    """Return when to stop: where that is success, early enough not to end past the step's own deadline."""
+    return deadline if amount.needed else Deadline(deadline.at - _TO_RETURN_S, deadline.cause)
+
+
 def _judge(config: Mapping[str, Any], sighting: Sighting, reader: TopicReader, asking: Asking) -> None:
     needed = amount(config).needed
     if needed == 0 and sighting.found:
         _, shown = sighting.found[0]
         raise StepAssertionError(f"{asking.where}: a message came, and none was to: {describe_message(shown)}", total=1)
+    if not needed and not sighting.seen:
+        _require_sight(reader, asking)
     if needed is not None and len(sighting.found) < needed:
         raise _too_few(needed, sighting, reader, asking)
+
+
+def _require_sight(reader: TopicReader, asking: Asking) -> None:
+    """Refuse to call nothing what could not be seen."""
+    if not reader.is_there:
+        raise TargetError(
+            f"{asking.where}: there is no such topic, so that nothing could come",
+            code="UNKNOWN_TOPIC",
+            hint="check the name; kafka.admin.createTopic makes one",
+        )
+    if time.monotonic() - reader.heard > _SILENT_S:
+        raise ActionTimeoutError(
+            f"{asking.where}: the broker did not answer, so that nothing could come", hint="is it frozen?"
+        )
 
 
 def _too_few(needed: int, sighting: Sighting, reader: TopicReader, asking: Asking) -> ActionTimeoutError:

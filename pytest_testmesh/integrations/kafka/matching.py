@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import ActionConfigError, ExpressionSyntaxError
+from pytest_testmesh.errors import ActionConfigError, ExpressionSyntaxError, MissingPathError
 from pytest_testmesh.expressions.jsonpath import JsonPath, compile_path
 from pytest_testmesh.expressions.operators import same
 from pytest_testmesh.integrations._assertions import Check, compile_check, with_hyphens
@@ -32,7 +32,8 @@ def wanted_messages(config: Mapping[str, Any], context: ActionContext) -> tuple[
     plain = {name: each for name, each in match.items() if name != "expression"}
     filled = compile_template(plain, ids, raw=context.raw).fill(context.scope)
     tests = [make(filled[name]) for name, make in _MAKERS.items() if name in filled]
-    return (*tests, *(_expression(check, context.scope) for check in _checks(config, ids)))
+    make_test = _strict_expression if config.get("count") == 0 else _expression
+    return (*tests, *(make_test(check, context.scope) for check in _checks(config, ids)))
 
 
 def check_matching(config: Mapping[str, Any]) -> None:
@@ -113,6 +114,20 @@ def _path(text: str) -> JsonPath:
 
 def _expression(check: Check, scope: Scope) -> Test:
     return lambda message: check.problem(ResultNames(message, scope, complete=True))
+
+
+def _strict_expression(check: Check, scope: Scope) -> Test:
+    """For steps to which no match is success: an expression that cannot be evaluated must not be one."""
+
+    def test(message: Mapping[str, Any]) -> str | None:
+        names = ResultNames(message, scope, complete=True)
+        try:
+            check.expression.test(names)
+        except MissingPathError:
+            pass  # messages of other kinds lack it
+        return check.problem(names)
+
+    return test
 
 
 def _shown(value: Any) -> str:

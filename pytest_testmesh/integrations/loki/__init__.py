@@ -50,6 +50,7 @@ RESULT = {
     "lines": "the log lines, in the order of `direction`",
     "entries": "list of {timestamp, line, labels, structured_metadata}; labels holds those of the stream, structured "
     "metadata and what the query parsed",
+    "limited": "whether there were as many lines as `limit` allows, so that there may be more",
     "count": "number of lines, of a metric query number of series",
     "value": "metric queries: value of the only series, over a range its last; else null",
     "series": "metric queries: list of {metric, value, timestamp} or {metric, values, timestamps}",

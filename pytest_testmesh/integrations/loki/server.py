@@ -25,6 +25,7 @@ class Found:
     entries: Sequence[Entry]
     samples: Samples | None
     warnings: Sequence[str]
+    limited: bool = False
 
     def result(self) -> dict[str, Any]:
         """Return it as the step's result holds it."""
@@ -32,6 +33,7 @@ class Found:
         return {
             "lines": [entry["line"] for entry in self.entries],
             "entries": list(self.entries),
+            "limited": self.limited,
             "count": len(self.entries if samples is None else samples.series),
             "value": None if samples is None else samples.value,
             "series": [] if samples is None else samples.series,
@@ -67,5 +69,8 @@ class Loki:
 def _found(answer: Answer, parsed: Mapping[str, Any], question: Question) -> Found:
     data, warnings = parsed["data"], parsed.get("warnings") or ()
     if data["resultType"] == "streams":
-        return Found(answer, read_entries(data["result"] or (), newest_first=question.newest_first), None, warnings)
+        entries = read_entries(data["result"] or (), newest_first=question.newest_first)
+        limited = len(entries) >= question.limit
+        cut = [f"there may be more than these {len(entries)} lines: raise `limit`"] if limited else []
+        return Found(answer, entries, None, [*warnings, *cut], limited)
     return Found(answer, (), read_samples(data), warnings)

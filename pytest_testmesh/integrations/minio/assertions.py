@@ -14,8 +14,8 @@ from pytest_testmesh.errors import StepAssertionError
 from pytest_testmesh.integrations._assertions import Check, raise_problems, read_checks
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._json import from_bytes
-from pytest_testmesh.integrations._within import holds_within
-from pytest_testmesh.integrations.minio.action import names_of, own_deadline
+from pytest_testmesh.integrations._within import holds_within, look_deadline
+from pytest_testmesh.integrations.minio.action import names_of
 from pytest_testmesh.integrations.minio.calls import Calls, Stat
 from pytest_testmesh.integrations.minio.checks import OF_AN_OBJECT, check_assert
 from pytest_testmesh.integrations.minio.client import S3, find_endpoint, lent
@@ -28,9 +28,6 @@ from pytest_testmesh.scope import WHOLE_RESULT, ResultNames
 from pytest_testmesh.values import one_line, shorten
 
 Result = Mapping[str, Any]
-
-_LAST_LOOK_S = 1.0
-"""What a look gets at least, so that the last one can still succeed."""
 
 _WHOLE = WHOLE_RESULT | {"body"}
 _ABSENT = dict.fromkeys(("content_type", "size", "etag", "metadata", "last_modified", "body"))
@@ -48,15 +45,14 @@ def look_until(config: Mapping[str, Any], context: ActionContext) -> Result:
     checks = list(read_checks(config.get("assert"), "config.assert", context.scope.hyphenated_ids()))
     endpoint = find_endpoint(config, context)
     within_s = duration_s(config, "within", "0s") if "within" in config else 0.0
-    end = Deadline.after(max(within_s, _LAST_LOOK_S), f"within {config.get('within')}")
+    end = Deadline.after(within_s, f"within {config.get('within')}") if within_s else None
     verb = "GET" if _needs_body(config, checks) else "HEAD"
     context.exchange.sent = Sent(f"{verb} {place.shown} at {endpoint.address.origin}")
     with lent(endpoint, context, context.deadline) as client:
 
         def look() -> Result:
-            own = own_deadline(config, context)
             started = time.perf_counter()
-            result, data = _look(client, verb, config, own.earlier(end) if within_s else own)
+            result, data = _look(client, verb, config, look_deadline(config, context.deadline, end))
             context.exchange.received = Received(result, time.perf_counter() - started)
             problems = list(_problems(result, data, config))
             _require(problems, ResultNames(result, context.scope, complete=True), config, checks)

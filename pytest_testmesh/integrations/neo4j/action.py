@@ -16,7 +16,7 @@ from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._sockets import bounded_by
 from pytest_testmesh.integrations._tls import tls_options
-from pytest_testmesh.integrations._within import holds_within, look_deadline
+from pytest_testmesh.integrations._within import holds_within, look_deadline, not_again
 from pytest_testmesh.integrations.neo4j.address import parse_address
 from pytest_testmesh.integrations.neo4j.connection import Answer, Client, Endpoint
 from pytest_testmesh.integrations.neo4j.cypher import read_statement
@@ -62,7 +62,12 @@ def check(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any
         nonlocal warnings
         result, answer = step.look(look_deadline(config, context.deadline, end))
         warnings = answer.warnings
-        require(checks, ResultNames(result, context.scope, complete=True))
+        try:
+            require(checks, ResultNames(result, context.scope, complete=True))
+        except (StepAssertionError, MissingPathError) as exc:
+            if within_s and answer.changes:
+                raise not_again(exc) from None
+            raise
         return {"passed": True, "assertions_checked": len(checks), **result}
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,9 +57,29 @@ class Answer:
     notifications: tuple[Notification, ...]
 
     @property
+    def changes(self) -> bool:
+        """Whether the statement is one that changes data, or the schema."""
+        return self.query_type in ("w", "rw", "s")
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """The texts of the notifications that are warnings."""
         return tuple(each.text for each in self.notifications if each.severity == "WARNING")
+
+
+class _TakenNotifications(logging.Filter):
+    """Keeps the driver from logging what it returns as well, for each look of a step again; others' log lines stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.local = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(self.local, "asking", False)
+
+
+_TAKEN = _TakenNotifications()
+logging.getLogger("neo4j.notifications").addFilter(_TAKEN)
 
 
 class Client:
@@ -91,6 +113,13 @@ class Client:
         Raises:
             Neo4jError, DriverError, OSError: As the driver does.
         """
+        _TAKEN.local.asking = True
+        try:
+            return self._run(text, params, database, deadline)
+        finally:
+            _TAKEN.local.asking = False
+
+    def _run(self, text: str, params: Mapping[str, Any], database: str | None, deadline: Deadline) -> Answer:
         self._sockets.deadline, self._sockets.failure = deadline, None
         left_s = deadline.remaining()
         session = self._driver.session(

@@ -39,10 +39,12 @@ def look(backend: Backend, question: Question, window: Window) -> Seen:
 
 
 def _seen(found: Sequence[tuple[Sequence[Span], Sequence[Span]]]) -> Seen:
-    """Order traces, each given as all of its spans and those that are asked for."""
-    traces = [
-        ([span for _, span in in_order(spans)], {id(span) for span in wanted}) for spans, wanted in found if spans
-    ]
+    """Order traces, each given as all of its spans and those that are asked for; the run's own spans are left out.
+
+    A test that is traced must see what one that is not traced sees.
+    """
+    of_services = [([span for _, span in in_order(spans) if not span.is_of_the_run], wanted) for spans, wanted in found]
+    traces = [(spans, {id(span) for span in wanted}) for spans, wanted in of_services if spans]
     traces.sort(key=lambda trace: (-_start_ns(trace[0]), trace[0][0].trace_id))
     return Seen(
         [spans for spans, _ in traces],

@@ -18,6 +18,8 @@ _STATUSES = ("unset", "ok", "error")
 _NS_IN_MS = 1_000_000
 
 SERVICE = "service.name"
+_DISTRO = "telemetry.distro.name"
+_OURS = "pytest-testmesh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,11 @@ class Span:
     attributes: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     events: tuple[Mapping[str, Any], ...] = ()
     resource: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+    @property
+    def is_of_the_run(self) -> bool:
+        """Whether it tells of a flow or a step: with tracing on, those are in the same trace."""
+        return self.resource.get(_DISTRO) == _OURS
 
     @property
     def duration_ms(self) -> int | float:

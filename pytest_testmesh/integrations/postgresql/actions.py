@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
+from pytest_testmesh.errors import StepAssertionError
 from pytest_testmesh.integrations._durations import duration_s
-from pytest_testmesh.integrations._within import holds_within
+from pytest_testmesh.integrations._within import holds_within, look_deadline, not_again
 from pytest_testmesh.integrations.postgresql.assertions import check_row, read_assertions
 from pytest_testmesh.integrations.postgresql.changes import delete, holds_list, insert, quoted_table, update
 from pytest_testmesh.integrations.postgresql.checks import check_statements
@@ -17,7 +18,6 @@ from pytest_testmesh.integrations.postgresql.client import (
     all_rows,
     connected,
     connected_to,
-    own_deadline,
 )
 from pytest_testmesh.integrations.postgresql.target import find_target
 from pytest_testmesh.integrations.sql.outcome import Outcome
@@ -80,23 +80,23 @@ def _assert(config: Mapping[str, Any], context: ActionContext) -> Result:
     assertions = read_assertions(config, context)
     within_s = duration_s(config, "within", "0") if "within" in config else 0.0
     deadline = context.deadline.earlier(Deadline.after(within_s + duration_s(config, "timeout", TIMEOUT), ""))
-    end = Deadline.after(max(within_s, _LAST_LOOK_S), f"within {config.get('within')}")
+    end = Deadline.after(within_s, f"within {config.get('within')}") if within_s else None
     with connected_to(find_target(config, context), context, deadline) as client:
 
         def look() -> Result:
-            own = own_deadline(config, context)
-            client.restart(own.earlier(end) if within_s else own)
+            client.restart(look_deadline(config, context.deadline, end))
             outcome = client.run(statement)
             rows = _rows(client, outcome)
-            check_row(assertions, rows, context.scope)
+            try:
+                check_row(assertions, rows, context.scope)
+            except StepAssertionError as exc:
+                if within_s and outcome.affected:
+                    raise not_again(exc) from None
+                raise
             facts = {"passed": True, "assertions_checked": len(assertions), "row": outcome.first_row}
             return {**facts, **rows}
 
         return holds_within(look, within_s, context.deadline) if within_s else look()
-
-
-_LAST_LOOK_S = 1.0
-"""What a look gets at least, so that the last one can still succeed."""
 
 
 def _execute(config: Mapping[str, Any], context: ActionContext) -> Result:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from pytest_testmesh.errors import TargetError
+
 Run = Callable[..., Any]
 
 
@@ -43,6 +45,24 @@ def test_count_0_fails_at_once_on_a_match(run: Run) -> None:
     assert {"failed": 1} == done.outcomes
     assert "a message came, and none was to: " in done.causes[0]
     assert 'key=bad {"error":true}' in done.causes[0]
+
+
+def test_count_0_does_not_pass_by_an_expression_that_cannot_be_evaluated(run: Run) -> None:
+    done = run("none_by_wrong_types")
+
+    assert {"failed": 1} == done.outcomes
+    assert "cannot compare" in done.causes[0]
+
+
+def test_count_0_does_not_pass_on_a_topic_that_is_not_there(step: Run, kafka: Any, unique: str) -> None:
+    with pytest.raises(TargetError, match="there is no such topic, so that nothing could come"):
+        step("consume", brokers=kafka.url, topic=unique, count=0, timeout="500ms")
+
+
+def test_count_0_passes_at_the_end_of_the_step(run: Run) -> None:
+    done = run("none_at_the_deadline")
+
+    assert {"passed": 1} == done.outcomes, done.text
 
 
 def test_a_time_out_tells_what_came_and_why_it_did_not_match(run: Run) -> None:

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from pytest_testmesh.errors import MeshError, StepAssertionError, TargetError, TargetUnavailableError
+from pytest_testmesh.errors import (
+    ActionConfigError,
+    MeshError,
+    StepAssertionError,
+    TargetError,
+    TargetUnavailableError,
+)
 
 Look = Callable[..., list[dict[str, Any]]]
 Step = Callable[..., Any]
@@ -203,6 +209,14 @@ def test_an_assertion_that_does_not_hold_in_time(step: Step, within: str) -> Non
         step("RETURN 1 AS x", action="assert", within=within, **{"assert": ["count == 2"]})
 
     assert "still so after" in str(caught.value.hint)
+
+
+def test_a_statement_that_writes_is_not_run_again(step: Step, unique: str) -> None:
+    label = f"T_{unique}"
+    with pytest.raises(ActionConfigError, match="a statement that changes data is not run again"):
+        step(f"CREATE (n:{label}) RETURN n", action="assert", within="1s", **{"assert": ["count == 2"]})
+
+    assert 1 == step(f"MATCH (n:{label}) DETACH DELETE n RETURN count(*) AS n")["first_row"]["n"]
 
 
 class Proxy:

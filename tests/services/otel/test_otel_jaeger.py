@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -159,5 +160,5 @@ def test_a_look_up_gives_the_spans_for_a_report(
 def test_a_look_up_of_an_unknown_trace_gives_none(make_context: Callable[..., Any], jaeger: Mapping[str, Any]) -> None:
     context = make_context(jaeger_url=jaeger["url"])
 
-    assert [] == spans_of_trace("1" * 32, context, Deadline.after(2, "look-up"))
+    assert [] == spans_of_trace(secrets.token_hex(16), context, Deadline.after(2, "look-up"))
     assert not is_configured(make_context())

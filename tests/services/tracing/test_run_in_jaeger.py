@@ -138,3 +138,18 @@ def test_a_failure_shows_the_log_lines_of_its_trace(
     trace_id = re.search(r"\n  trace     ([0-9a-f]{32})\n", done.stdout.str())
     assert trace_id is not None
     assert re.search(rf"\n  logs      \S+ card declined trace_id={trace_id[1]}\n", done.stdout.str())
+
+
+def test_otel_assert_sees_no_spans_of_the_run_itself(folder: pytest.Pytester, jaeger: Mapping[str, Any]) -> None:
+    folder.path.joinpath("traced.yaml").write_text(
+        "flow:\n  name: traced\n  steps:\n    - {id: trace, action: otel.inject}\n"
+        "    - {action: delay, config: {duration: 1200ms}}\n"
+        "    - {action: otel.assert, config: {trace_id: '${trace.trace_id}', min_spans: 1, within: 1s}}\n",
+        encoding="utf-8",
+    )
+    folder.makeini(f"[pytest]\ntestmesh_jaeger_url = {jaeger['url']}\n")
+
+    done = folder.runpytest_subprocess("-p", "no:randomly", "-W", "error", f"--testmesh-otel={jaeger['otlp_http']}")
+
+    done.assert_outcomes(failed=1)
+    assert "count >= 1 is false: count is 0" in done.stdout.str()
