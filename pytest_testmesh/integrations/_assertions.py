@@ -79,7 +79,7 @@ class Check:
         except UndefinedNameError:
             raise
         except MeshError as exc:
-            return f"{text}: {exc.message}"
+            return f"{text}: {exc.message}" + (f"; {exc.hint}" if exc.hint else "")
         parts = ", ".join(f"{part.text} is {part.shown()}" for part in self.expression.parts(names))
         return f"{text} is false" + (f": {parts}" if parts else "")
 
