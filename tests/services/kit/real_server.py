@@ -75,21 +75,30 @@ def wait_until_stopped(pid: int) -> None:
 class OwnServer(Server):
     """A server that the tests start themselves on a free loopback port; it ends with them."""
 
-    def __init__(self, name: str, source: str, argv: Sequence[str], folder: Path, run_as: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        argv: Sequence[str],
+        folder: Path,
+        run_as: str | None = None,
+        serves: Callable[[], bool] | None = None,
+    ) -> None:
         super().__init__(name, source, lambda: {**self.own_facts, "pid": self._process.pid if self._process else None})
         self.own_facts: dict[str, Any] = {}
         self.folder = folder
         self._argv = argv
         self._run_as = run_as
+        self._serves = serves or self._takes_connections
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and return when it takes connections."""
+        """Start it and return when it serves: some take connections before."""
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._argv, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **as_user(self._run_as)
             )
-        wait_for_port(self.own_facts["port"], self._process, self.folder / "server.log")
+        wait_until_it_serves(self._serves, self._process, self.folder / "server.log")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End it, if it runs; a frozen one, too."""
@@ -103,6 +112,11 @@ class OwnServer(Server):
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def _takes_connections(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.own_facts["port"]), 1):
+            return True
+        return False
 
     def restart(self) -> None:
         """Stop and start."""
@@ -123,11 +137,11 @@ def free_port() -> int:
         return port
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, timeout_s: float = 30) -> None:
+def wait_until_it_serves(
+    serves: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout_s: float = 60
+) -> None:
     end = time.monotonic() + timeout_s
-    while True:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+    while not serves():
         if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{process.args!r} does not listen on port {port}:\n{log.read_text(errors='replace')}")
+            raise RuntimeError(f"{process.args!r} does not serve:\n{log.read_text(errors='replace')}")
         time.sleep(0.01)
