@@ -146,6 +146,11 @@ class ActionContext:
     traceparent: str | None = None
     own_result: Any = None
 
+    def hide(self, secret: str | None) -> None:
+        """Mask *secret* in every report from now on; None is no secret."""
+        if secret is not None and secret not in self.secrets:
+            self.secrets.append(secret)
+
     def log(self, message: str, level: str = "info") -> None:
         """Add a line to the step's part of the report."""
         self.logs.append({"level": level, "message": message})

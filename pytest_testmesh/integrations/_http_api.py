@@ -52,7 +52,7 @@ class Access:
             folder=context.flow_dir,
             proxies=lambda: context.item.get(Proxies, Proxies),
             tokens=lambda: context.item.get(Tokens, Tokens),
-            hide=lambda secret: _hide(secret, context.secrets),
+            hide=context.hide,
         )
 
     def route(self, target: Target) -> Route:
@@ -62,11 +62,6 @@ class Access:
         if target.scheme == "https" or (proxy is not None and proxy.startswith("https:")):
             return Route(tls_options(self.config, self.folder), proxy)
         return Route(None, proxy)
-
-
-def _hide(secret: str, secrets: list[str]) -> None:
-    if secret not in secrets:
-        secrets.append(secret)
 
 
 class HttpApi:

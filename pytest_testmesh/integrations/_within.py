@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, MissingPathError, StepAssertionError
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.units import format_duration
 
 T = TypeVar("T")
 
-_TIMEOUT = "30s"
 _LAST_LOOK_S = 1.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
@@ -25,10 +24,9 @@ def look_deadline(config: Mapping[str, Any], deadline: Deadline, within: Deadlin
 
     The last look, which begins when *within* is over, still gets a second.
     """
-    look = Deadline.after(duration_s(config, "timeout", _TIMEOUT), f"timeout {config.get('timeout', _TIMEOUT)}")
     if within is not None:
-        look = look.earlier(Deadline.after(max(within.remaining(), _LAST_LOOK_S), within.cause))
-    return look.earlier(deadline)
+        deadline = deadline.earlier(Deadline.after(max(within.remaining(), _LAST_LOOK_S), within.cause))
+    return own_deadline(config, deadline)
 
 
 def holds_within(

@@ -19,7 +19,7 @@ from pytest_testmesh.errors import (
     ExpressionSyntaxError,
     MeshError,
 )
-from pytest_testmesh.integrations._durations import DURATION, duration_s
+from pytest_testmesh.integrations._durations import DURATION, duration_s, own_deadline
 from pytest_testmesh.integrations._hosts import check_host
 from pytest_testmesh.integrations.http import TLS_PROPERTIES
 from pytest_testmesh.polling import Deadline, attempts
@@ -94,9 +94,7 @@ def wait_for(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, 
         ActionTimeoutError: Not ready in time; tells the last cause and the number of tries.
     """
     probe = _probe(config, context)
-    timeout_s = duration_s(config, "timeout", "30s")
-    own = Deadline.after(timeout_s, f"timeout {config.get('timeout', '30s')} of wait_for")
-    deadline = context.deadline.earlier(own)
+    deadline = own_deadline(config, context.deadline, "wait_for")
     started = time.monotonic()
     number, problem = 0, ""
     for number in attempts(_pauses(config), _before(deadline)):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 _CONNECTION = {
     "type": ["string", "object"],
@@ -110,6 +110,10 @@ _ROWS = {
     "duration_ms": "milliseconds it took",
 }
 
+check_poll_config = lazy("database.checks:check_poll_config")
+database_query = lazy("database.actions:database_query")
+db_poll = lazy("database.actions:db_poll")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``database_query`` and ``db_poll``."""
@@ -136,24 +140,3 @@ def register(registry: ActionRegistry) -> None:
         check=check_poll_config,
         provider=BUILTIN,
     )
-
-
-def check_poll_config(config: Mapping[str, Any]) -> None:
-    """Check the config of ``db_poll``; the module for it is loaded when there is something to check."""
-    from pytest_testmesh.integrations.database.checks import check_poll_config
-
-    check_poll_config(config)
-
-
-def database_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Run ``query``; see ``actions.database_query``."""
-    from pytest_testmesh.integrations.database import actions
-
-    return actions.database_query(config, context)
-
-
-def db_poll(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Poll; see ``actions.db_poll``."""
-    from pytest_testmesh.integrations.database import actions
-
-    return actions.db_poll(config, context)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionTimeoutError
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import duration_s, own_deadline
 from pytest_testmesh.integrations.database.backends import find_database
 from pytest_testmesh.integrations.database.checks import check_poll_config
 from pytest_testmesh.integrations.database.conditions import Condition, read_conditions, row_exists
@@ -20,7 +20,6 @@ from pytest_testmesh.integrations.sql.statement import Statement, read_query
 from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.units import format_duration
 
-_TIMEOUT = "30s"
 _LAST_LOOK_S = 1.0
 """What a query of a poll gets at least, so that the last one can still succeed."""
 
@@ -83,10 +82,8 @@ class _Look:
 
     def deadline(self, other: Deadline) -> Deadline:
         """Return when the query that starts now must end."""
-        timeout_s = duration_s(self._config, "timeout", _TIMEOUT)
-        own = Deadline.after(timeout_s, f"timeout {self._config.get('timeout', _TIMEOUT)} of the query")
         self._started = time.perf_counter()
-        return self._context.deadline.earlier(other).earlier(own)
+        return own_deadline(self._config, self._context.deadline.earlier(other), "the query")
 
     def result(self, outcome: Outcome) -> dict[str, Any]:
         """Return the step's result."""
@@ -110,9 +107,7 @@ class _Poller:
     def __init__(
         self, config: Mapping[str, Any], context: ActionContext, conditions: list[Condition], name: str
     ) -> None:
-        timeout_s = duration_s(config, "timeout", _TIMEOUT)
-        own = Deadline.after(timeout_s, f"timeout {config.get('timeout', _TIMEOUT)} of {name}")
-        self._end = context.deadline.earlier(own)
+        self._end = own_deadline(config, context.deadline, name)
         self._conditions = conditions
         interval_s = duration_s(config, "interval", "1s")
         limit = config.get("max_attempts")

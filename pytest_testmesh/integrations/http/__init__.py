@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations.http.checks import check_request_config
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 _SCALAR = {"type": ["string", "number", "boolean", "null"]}
 _SCALARS = {
@@ -120,6 +120,8 @@ RESULT = {
     "url": "where the response came from, after redirects",
 }
 
+http_request = lazy("http.action:run")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``http_request``."""
@@ -132,10 +134,3 @@ def register(registry: ActionRegistry) -> None:
         check=check_request_config,
         provider=BUILTIN,
     )
-
-
-def http_request(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Send one request and return its response; see ``action.run``."""
-    from pytest_testmesh.integrations.http.action import run
-
-    return run(config, context)

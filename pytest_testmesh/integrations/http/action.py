@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError, TargetError
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.integrations._tls import tls_options
 from pytest_testmesh.integrations.http.auth import Tokens, authorize
 from pytest_testmesh.integrations.http.client import HttpClient, Response, Route
@@ -19,11 +19,8 @@ from pytest_testmesh.integrations.http.response import Headers, decode_body
 from pytest_testmesh.integrations.http.target import Target
 from pytest_testmesh.integrations.http.texts import Received, Sent
 from pytest_testmesh.polling import Deadline
-from pytest_testmesh.units import parse_duration
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TIMEOUT = "30s"
-_TIMEOUT_S = parse_duration(_TIMEOUT)  # once: 5 us a step
 
 
 def run(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
@@ -37,9 +34,7 @@ def run(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
         TargetUnavailableError: No connection, or it broke.
         TargetError: Not HTTP, too large, too many redirects.
     """
-    timeout_s = duration_s(config, "timeout", _TIMEOUT) if "timeout" in config else _TIMEOUT_S
-    own = Deadline.after(timeout_s, f"timeout {config.get('timeout', _TIMEOUT)} of the request")
-    return perform(config, context, context.deadline.earlier(own))
+    return perform(config, context, own_deadline(config, context.deadline, "the request"))
 
 
 def perform(config: Mapping[str, Any], context: ActionContext, deadline: Deadline) -> dict[str, Any]:
@@ -95,7 +90,7 @@ class _Conversation:
     def _authorized(self, request: Request) -> Request:
         auth = self._config.get("auth")
         if auth is not None:
-            return authorize(request, auth, self._tokens, self._fetch_token, self._hide)
+            return authorize(request, auth, self._tokens, self._fetch_token, self._context.hide)
         if request.has_header("authorization"):
             return request
         if request.target.credentials is not None:
@@ -115,12 +110,8 @@ class _Conversation:
         return request if login is None else self._with_login(request, login)
 
     def _with_login(self, request: Request, login: Login) -> Request:
-        self._hide(login[1])
+        self._context.hide(login[1])
         return request.with_header("Authorization", basic(*login))
-
-    def _hide(self, secret: str) -> None:
-        if secret not in self._context.secrets:
-            self._context.secrets.append(secret)
 
     def _fetch_token(self, request: Request) -> Response:
         self._context.exchange.sent = Sent(request)

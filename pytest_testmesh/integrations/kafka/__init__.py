@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 _ANY = ["string", "number", "boolean", "object", "array", "null"]
 _CLUSTER: dict[str, Any] = {
@@ -152,6 +153,15 @@ TOPICS_RESULT = {"topics": "names, sorted, without Kafka's own", "count": "numbe
 CREATE_RESULT = {"created": "true", "topic": "its name", "partitions": "number of its partitions"}
 DELETE_RESULT = {"deleted": "true", "topic": "its name"}
 
+_check_produce = lazy("kafka.checks:check_produce")
+_check_consume = lazy("kafka.checks:check_consume")
+_before_consume = lazy("kafka.watch:record_end")
+kafka_produce = lazy("kafka.produce:produce")
+kafka_consume = lazy("kafka.consume:consume")
+kafka_topics = lazy("kafka.admin:topics")
+kafka_create_topic = lazy("kafka.admin:create_topic")
+kafka_delete_topic = lazy("kafka.admin:delete_topic")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``kafka.produce``, ``kafka.consume`` and ``kafka.admin.*``."""
@@ -201,56 +211,3 @@ def register(registry: ActionRegistry) -> None:
         result=DELETE_RESULT,
         provider=BUILTIN,
     )
-
-
-def _check_produce(config: Mapping[str, Any]) -> None:
-    from pytest_testmesh.integrations.kafka.checks import check_produce
-
-    check_produce(config)
-
-
-def _check_consume(config: Mapping[str, Any]) -> None:
-    from pytest_testmesh.integrations.kafka.checks import check_consume
-
-    check_consume(config)
-
-
-def _before_consume(config: Mapping[str, Any], context: ActionContext) -> None:
-    from pytest_testmesh.integrations.kafka.watch import record_end
-
-    record_end(config, context)
-
-
-def kafka_produce(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Send messages; see ``produce.produce``."""
-    from pytest_testmesh.integrations.kafka.produce import produce
-
-    return produce(config, context)
-
-
-def kafka_consume(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Wait for messages; see ``consume.consume``."""
-    from pytest_testmesh.integrations.kafka.consume import consume
-
-    return consume(config, context)
-
-
-def kafka_topics(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """List topics; see ``admin.topics``."""
-    from pytest_testmesh.integrations.kafka.admin import topics
-
-    return topics(config, context)
-
-
-def kafka_create_topic(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Create a topic; see ``admin.create_topic``."""
-    from pytest_testmesh.integrations.kafka.admin import create_topic
-
-    return create_topic(config, context)
-
-
-def kafka_delete_topic(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Delete a topic; see ``admin.delete_topic``."""
-    from pytest_testmesh.integrations.kafka.admin import delete_topic
-
-    return delete_topic(config, context)

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._clients import ClientPool
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.integrations._sockets import Stalled
 from pytest_testmesh.integrations.kafka.address import Cluster, parse_cluster
 from pytest_testmesh.integrations.kafka.failures import Asking, told
@@ -217,10 +217,9 @@ def asking_for(what: str, timeout: str, config: Mapping[str, Any], context: Acti
         ActionConfigError: The brokers, or a file of ``ssl``, cannot be used.
     """
     cluster = parse_cluster(config, context.settings, context.flow_dir)
-    if cluster.login is not None and cluster.login.password not in context.secrets:
-        context.secrets.append(cluster.login.password)
-    after = Deadline.after(duration_s(config, "timeout", timeout), f"timeout {config.get('timeout', timeout)}")
-    deadline = context.deadline.earlier(after)
+    if cluster.login is not None:
+        context.hide(cluster.login.password)
+    deadline = own_deadline(config, context.deadline, timeout=timeout)
     return Asking(what=what, cluster=cluster, deadline=deadline, topic=config.get("topic", ""))
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._assertions import ASSERTIONS
 from pytest_testmesh.integrations._durations import DURATION
 from pytest_testmesh.integrations._http_api_schema import API_PROPERTIES
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations._times import TIME
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 _FORMS = "ISO 8601, Unix time (s, ms, us, ns), -5m, now or step.start"
 _QUERY: dict[str, Any] = {
@@ -57,6 +57,10 @@ RESULT = {
     "result_type": "streams, vector, matrix or scalar",
 }
 
+check_query = lazy("loki.checks:check")
+loki_query = lazy("loki.action:query")
+loki_assert = lazy("loki.action:assert_lines")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``loki.query`` and ``loki.assert``."""
@@ -79,24 +83,3 @@ def register(registry: ActionRegistry) -> None:
         check=check_query,
         provider=BUILTIN,
     )
-
-
-def check_query(config: Mapping[str, Any]) -> None:
-    """Refuse at collection what no schema can say; see ``checks.check``."""
-    from pytest_testmesh.integrations.loki.checks import check
-
-    check(config)
-
-
-def loki_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Ask once; see ``action.query``."""
-    from pytest_testmesh.integrations.loki.action import query
-
-    return query(config, context)
-
-
-def loki_assert(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Wait; see ``action.assert_lines``."""
-    from pytest_testmesh.integrations.loki.action import assert_lines
-
-    return assert_lines(config, context)

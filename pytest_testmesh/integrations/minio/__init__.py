@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._assertions import ASSERTIONS
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations.http import TLS_PROPERTIES
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry, Check
+    from pytest_testmesh.actions import ActionRegistry
 
 _SERVER: dict[str, Any] = {
     "endpoint": {
@@ -116,6 +116,11 @@ ASSERT_RESULT = {
     **_FACTS,
 }
 
+minio_put = lazy("minio.action:put")
+minio_get = lazy("minio.action:get")
+minio_delete = lazy("minio.action:delete")
+minio_assert = lazy("minio.assertions:look_until")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``minio.put``, ``minio.get``, ``minio.delete`` and ``minio.assert``."""
@@ -125,7 +130,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Store an object: text, JSON, bytes or a file",
         schema=PUT_SCHEMA,
         result=PUT_RESULT,
-        check=_check("check_put"),
+        check=lazy("minio.checks:check_put"),
         provider=BUILTIN,
     )
     registry.add(
@@ -134,7 +139,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Read an object",
         schema=GET_SCHEMA,
         result=GET_RESULT,
-        check=_check("check_get"),
+        check=lazy("minio.checks:check_get"),
         provider=BUILTIN,
     )
     registry.add(
@@ -143,7 +148,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Delete an object",
         schema=DELETE_SCHEMA,
         result=DELETE_RESULT,
-        check=_check("check_place"),
+        check=lazy("minio.checks:check_place"),
         provider=BUILTIN,
     )
     registry.add(
@@ -152,46 +157,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Require that an object is there, or is not, and what it is like",
         schema=ASSERT_SCHEMA,
         result=ASSERT_RESULT,
-        check=_check("check_assert"),
+        check=lazy("minio.checks:check_assert"),
         expressions=("assert",),
         provider=BUILTIN,
     )
-
-
-def _check(name: str) -> Check:
-    """Return the check *name*, whose module is loaded when there is something to check."""
-
-    def check(config: Mapping[str, Any]) -> None:
-        from pytest_testmesh.integrations.minio import checks
-
-        getattr(checks, name)(config)
-
-    return check
-
-
-def minio_put(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Store an object; see ``action.put``."""
-    from pytest_testmesh.integrations.minio.action import put
-
-    return put(config, context)
-
-
-def minio_get(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Read an object; see ``action.get``."""
-    from pytest_testmesh.integrations.minio.action import get
-
-    return get(config, context)
-
-
-def minio_delete(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Delete an object; see ``action.delete``."""
-    from pytest_testmesh.integrations.minio.action import delete
-
-    return delete(config, context)
-
-
-def minio_assert(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Look at an object until all is as it must be; see ``assertions.look_until``."""
-    from pytest_testmesh.integrations.minio.assertions import look_until
-
-    return look_until(config, context)

@@ -12,7 +12,7 @@ from minio.error import MinioException
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.integrations._paths import resolved
 from pytest_testmesh.integrations.minio.calls import Calls, Stat
 from pytest_testmesh.integrations.minio.checks import check_get
@@ -21,11 +21,8 @@ from pytest_testmesh.integrations.minio.content import Content, decoded, read_co
 from pytest_testmesh.integrations.minio.failures import CODES, error_code
 from pytest_testmesh.integrations.minio.names import Place, read_place
 from pytest_testmesh.integrations.minio.texts import Received, Sent
-from pytest_testmesh.polling import Deadline
 
 Result = Mapping[str, Any]
-
-TIMEOUT = "30s"
 
 
 def put(config: Mapping[str, Any], context: ActionContext) -> Result:
@@ -86,21 +83,13 @@ def names_of(place: Place) -> dict[str, str]:
     return {"bucket": place.bucket, "object": place.object}
 
 
-def own_deadline(config: Mapping[str, Any], context: ActionContext) -> Deadline:
-    """Return when a step, or one look of it, must end."""
-    timeout = config.get("timeout", TIMEOUT)
-    return context.deadline.earlier(
-        Deadline.after(duration_s(config, "timeout", TIMEOUT), f"timeout {timeout} of the step")
-    )
-
-
 @contextmanager
 def _asking(
     verb: str, config: Mapping[str, Any], context: ActionContext, content: Content | None = None
 ) -> Iterator[Calls]:
     place = read_place(config)
     endpoint = find_endpoint(config, context)
-    deadline = own_deadline(config, context)
+    deadline = own_deadline(config, context.deadline)
     context.exchange.sent = Sent(f"{verb} {place.shown} at {endpoint.address.origin}", content)
     with lent(endpoint, context, deadline) as client, client.asking(verb, place, deadline) as calls:
         yield calls

@@ -125,8 +125,7 @@ def find_endpoint(config: Mapping[str, Any], context: ActionContext) -> Endpoint
     """
     address = parse_address(config, context.settings)
     for secret in (address.secret_key, address.session_token):
-        if secret is not None and secret not in context.secrets:
-            context.secrets.append(secret)
+        context.hide(secret)
     given = config.get("proxy", True)
     proxy = context.item.get(Proxies, Proxies).find(address.target) if given is True else given or None
     tls = tls_options(config, context.flow_dir) if address.tls or (proxy or "").startswith("https:") else None

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._assertions import ASSERTIONS
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations.http import TLS_PROPERTIES
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 _PROPERTIES: dict[str, Any] = {
     "query": {
@@ -72,6 +73,11 @@ ASSERT_RESULT = {
     **QUERY_RESULT,
 }
 
+check_query = lazy("neo4j.checks:check_query")
+check_assert = lazy("neo4j.checks:check_assert")
+neo4j_query = lazy("neo4j.action:query")
+neo4j_assert = lazy("neo4j.action:check")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``neo4j.query`` and ``neo4j.assert``."""
@@ -95,31 +101,3 @@ def register(registry: ActionRegistry) -> None:
         check=check_assert,
         provider=BUILTIN,
     )
-
-
-def check_query(config: Mapping[str, Any]) -> None:
-    """Check the config of ``neo4j.query``; the module for it is loaded when there is something to check."""
-    from pytest_testmesh.integrations.neo4j.checks import check_query
-
-    check_query(config)
-
-
-def check_assert(config: Mapping[str, Any]) -> None:
-    """Check the config of ``neo4j.assert``."""
-    from pytest_testmesh.integrations.neo4j.checks import check_assert
-
-    check_assert(config)
-
-
-def neo4j_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Run one statement; see ``action.query``."""
-    from pytest_testmesh.integrations.neo4j.action import query
-
-    return query(config, context)
-
-
-def neo4j_assert(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Run one statement until what it returns is as it should be; see ``action.check``."""
-    from pytest_testmesh.integrations.neo4j.action import check
-
-    return check(config, context)

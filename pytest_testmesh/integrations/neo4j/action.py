@@ -161,8 +161,7 @@ def _result(answer: Answer, duration_ms: int) -> dict[str, Any]:
 
 def _endpoint(config: Mapping[str, Any], context: ActionContext) -> Endpoint:
     address = parse_address(config, context.settings)
-    if address.password is not None and address.password not in context.secrets:
-        context.secrets.append(address.password)
+    context.hide(address.password)
     if not address.tls:
         return Endpoint(address, None)
     given = {"verify_ssl": address.verify, **({"cert": config["cert"]} if "cert" in config else {})}

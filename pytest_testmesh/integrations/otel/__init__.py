@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._assertions import ASSERTIONS
 from pytest_testmesh.integrations._durations import DURATION
 from pytest_testmesh.integrations._http_api_schema import API_PROPERTIES
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations._times import TIME
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 INJECT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -75,6 +75,10 @@ ASSERT_RESULT = {
     "backend": "tempo or jaeger",
 }
 
+check_assert = lazy("otel.checks:check")
+otel_inject = lazy("otel.inject:run")
+otel_assert = lazy("otel.action:run")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``otel.inject`` and ``otel.assert``."""
@@ -96,24 +100,3 @@ def register(registry: ActionRegistry) -> None:
         check=check_assert,
         provider=BUILTIN,
     )
-
-
-def check_assert(config: Mapping[str, Any]) -> None:
-    """Refuse at collection what no schema can say; see ``checks.check``."""
-    from pytest_testmesh.integrations.otel.checks import check
-
-    check(config)
-
-
-def otel_inject(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Return trace headers; see ``inject.run``."""
-    from pytest_testmesh.integrations.otel.inject import run
-
-    return run(config, context)
-
-
-def otel_assert(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Wait for spans; see ``action.run``."""
-    from pytest_testmesh.integrations.otel.action import run
-
-    return run(config, context)

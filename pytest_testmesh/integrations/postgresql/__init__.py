@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_testmesh.actions import BUILTIN, Check
+from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 
 if TYPE_CHECKING:
     from pytest_testmesh.actions import ActionContext, ActionRegistry
@@ -160,20 +161,9 @@ def register(registry: ActionRegistry) -> None:
             schema=schema,
             result=result,
             expressions=expressions,
-            check=_check(_CHECKS[name]) if name in _CHECKS else None,
+            check=lazy(f"postgresql.checks:{_CHECKS[name]}") if name in _CHECKS else None,
             provider=BUILTIN,
         )
-
-
-def _check(name: str) -> Check:
-    """Return the check *name*, whose module is loaded when there is something to check."""
-
-    def check(config: Mapping[str, Any]) -> None:
-        from pytest_testmesh.integrations.postgresql import checks
-
-        getattr(checks, name)(config)
-
-    return check
 
 
 def _act(name: str) -> _Act:

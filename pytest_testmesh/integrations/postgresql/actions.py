@@ -7,13 +7,12 @@ from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import StepAssertionError
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import TIMEOUT, duration_s
 from pytest_testmesh.integrations._within import holds_within, look_deadline, not_again
 from pytest_testmesh.integrations.postgresql.assertions import check_row, read_assertions
 from pytest_testmesh.integrations.postgresql.changes import delete, holds_list, insert, quoted_table, update
 from pytest_testmesh.integrations.postgresql.checks import check_statements
 from pytest_testmesh.integrations.postgresql.client import (
-    TIMEOUT,
     Client,
     all_rows,
     connected,
@@ -78,7 +77,7 @@ def _json_columns(config: Mapping[str, Any], client: Client) -> frozenset[str]:
 def _assert(config: Mapping[str, Any], context: ActionContext) -> Result:
     statement = read_query(config, "postgresql", context)
     assertions = read_assertions(config, context)
-    within_s = duration_s(config, "within", "0") if "within" in config else 0.0
+    within_s = duration_s(config, "within", "0")
     deadline = context.deadline.earlier(Deadline.after(within_s + duration_s(config, "timeout", TIMEOUT), ""))
     end = Deadline.after(within_s, f"within {config.get('within')}") if within_s else None
     with connected_to(find_target(config, context), context, deadline) as client:

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations._clients import ClientPool
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.integrations.postgresql.connection import Connection
 from pytest_testmesh.integrations.postgresql.failures import MAPPED, failure
 from pytest_testmesh.integrations.postgresql.literals import Composed, compose
@@ -19,10 +19,8 @@ from pytest_testmesh.integrations.postgresql.target import Target, find_target
 from pytest_testmesh.integrations.sql.outcome import Outcome, Received, Sent, caret, place_in
 from pytest_testmesh.integrations.sql.statement import Statement
 from pytest_testmesh.polling import Deadline
-from pytest_testmesh.units import format_duration, parse_duration
+from pytest_testmesh.units import format_duration
 
-TIMEOUT = "30s"
-_TIMEOUT_S = parse_duration(TIMEOUT)
 Pool = ClientPool[Target, Connection]
 
 
@@ -33,13 +31,6 @@ def _make_pool() -> Pool:
         close=Connection.close,
         survives=lambda connection, error: connection.is_idle,
     )
-
-
-def own_deadline(config: Mapping[str, Any], context: ActionContext) -> Deadline:
-    """Return when a step's statements must have ended: its ``timeout``, or what comes first."""
-    timeout_s = duration_s(config, "timeout", TIMEOUT) if "timeout" in config else _TIMEOUT_S
-    own = Deadline.after(timeout_s, f"timeout {config.get('timeout', TIMEOUT)} of the statement")
-    return context.deadline.earlier(own)
 
 
 class Client:
@@ -121,7 +112,8 @@ class Client:
 @contextmanager
 def connected(config: Mapping[str, Any], context: ActionContext) -> Iterator[Client]:
     """Lend a connection to the database that a step's config means, until its ``timeout``."""
-    with connected_to(find_target(config, context), context, own_deadline(config, context)) as client:
+    deadline = own_deadline(config, context.deadline, "the statement")
+    with connected_to(find_target(config, context), context, deadline) as client:
         yield client
 
 

@@ -53,8 +53,7 @@ def find_target(config: Mapping[str, Any], context: ActionContext) -> Target:
         given, where = context.settings.get("postgresql_url"), "testmesh_postgresql_url"
     overrides = tuple((name, str(config[key])) for key, name in _OVERRIDES.items() if key in config)
     target = _resolved(given, where, overrides, tuple(map(os.environ.get, _FROM_ENVIRONMENT)))
-    if target.password and target.password not in context.secrets:
-        context.secrets.append(target.password)
+    context.hide(target.password)
     return target
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._assertions import ASSERTIONS
 from pytest_testmesh.integrations._durations import DURATION
 from pytest_testmesh.integrations._http_api_schema import API_PROPERTIES
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations._times import TIME
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry
+    from pytest_testmesh.actions import ActionRegistry
 
 _FORMS = "ISO 8601, Unix time (s, ms, us, ns), -5m, now or step.start"
 _QUERY: dict[str, Any] = {
@@ -48,6 +48,10 @@ RESULT = {
     "result_type": "vector, matrix, scalar or string",
 }
 
+check_query = lazy("prometheus.checks:check")
+prometheus_query = lazy("prometheus.action:query")
+prometheus_assert = lazy("prometheus.action:assert_metrics")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``prometheus.query`` and ``prometheus.assert``."""
@@ -70,24 +74,3 @@ def register(registry: ActionRegistry) -> None:
         check=check_query,
         provider=BUILTIN,
     )
-
-
-def check_query(config: Mapping[str, Any]) -> None:
-    """Refuse at collection what no schema can say; see ``checks.check``."""
-    from pytest_testmesh.integrations.prometheus.checks import check
-
-    check(config)
-
-
-def prometheus_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Ask once; see ``action.query``."""
-    from pytest_testmesh.integrations.prometheus.action import query
-
-    return query(config, context)
-
-
-def prometheus_assert(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Wait; see ``action.assert_metrics``."""
-    from pytest_testmesh.integrations.prometheus.action import assert_metrics
-
-    return assert_metrics(config, context)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.actions import BUILTIN
 from pytest_testmesh.integrations._durations import DURATION
+from pytest_testmesh.integrations._lazy import lazy
 from pytest_testmesh.integrations.http import TLS_PROPERTIES
 
 if TYPE_CHECKING:
-    from pytest_testmesh.actions import ActionContext, ActionRegistry, Check
+    from pytest_testmesh.actions import ActionRegistry
 
 _SERVER: dict[str, Any] = {
     "url": {
@@ -67,6 +68,11 @@ SET_RESULT = {"ok": "true"}
 DEL_RESULT = {"deleted": "number of keys that were there"}
 EXISTS_RESULT = {"exists": "whether all of the keys are there", "count": "number of those that are there"}
 
+redis_get = lazy("redis.action:get")
+redis_set = lazy("redis.action:store")
+redis_del = lazy("redis.action:delete")
+redis_exists = lazy("redis.action:exists")
+
 
 def register(registry: ActionRegistry) -> None:
     """Add ``redis.get``, ``redis.set``, ``redis.del`` and ``redis.exists``."""
@@ -77,7 +83,7 @@ def register(registry: ActionRegistry) -> None:
         schema=GET_SCHEMA,
         result=GET_RESULT,
         aliases=("redis_get",),
-        check=_check("check_get"),
+        check=lazy("redis.command:check_get"),
         provider=BUILTIN,
     )
     registry.add(
@@ -87,7 +93,7 @@ def register(registry: ActionRegistry) -> None:
         schema=SET_SCHEMA,
         result=SET_RESULT,
         aliases=("redis_set",),
-        check=_check("check_set"),
+        check=lazy("redis.command:check_set"),
         provider=BUILTIN,
     )
     registry.add(
@@ -96,7 +102,7 @@ def register(registry: ActionRegistry) -> None:
         summary="Delete keys",
         schema=KEYS_SCHEMA,
         result=DEL_RESULT,
-        check=_check("check_keys"),
+        check=lazy("redis.command:check_keys"),
         provider=BUILTIN,
     )
     registry.add(
@@ -105,45 +111,6 @@ def register(registry: ActionRegistry) -> None:
         summary="Tell whether keys are there",
         schema=KEYS_SCHEMA,
         result=EXISTS_RESULT,
-        check=_check("check_keys"),
+        check=lazy("redis.command:check_keys"),
         provider=BUILTIN,
     )
-
-
-def _check(name: str) -> Check:
-    """Return the check *name*, whose module is loaded when there is something to check."""
-
-    def check(config: Mapping[str, Any]) -> None:
-        from pytest_testmesh.integrations.redis import command
-
-        getattr(command, name)(config)
-
-    return check
-
-
-def redis_get(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Return the value of one key; see ``action.get``."""
-    from pytest_testmesh.integrations.redis.action import get
-
-    return get(config, context)
-
-
-def redis_set(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Store one value; see ``action.store``."""
-    from pytest_testmesh.integrations.redis.action import store
-
-    return store(config, context)
-
-
-def redis_del(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Delete keys; see ``action.delete``."""
-    from pytest_testmesh.integrations.redis.action import delete
-
-    return delete(config, context)
-
-
-def redis_exists(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
-    """Count keys; see ``action.exists``."""
-    from pytest_testmesh.integrations.redis.action import exists
-
-    return exists(config, context)

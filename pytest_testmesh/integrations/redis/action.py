@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._clients import ClientPool
-from pytest_testmesh.integrations._durations import duration_s
+from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.integrations._sockets import bounded_by
 from pytest_testmesh.integrations._tls import tls_options
 from pytest_testmesh.integrations.redis.address import parse_address
@@ -24,11 +24,7 @@ from pytest_testmesh.integrations.redis.command import (
 from pytest_testmesh.integrations.redis.connection import BoundedConnection, Endpoint
 from pytest_testmesh.integrations.redis.failures import MAPPED, Asking, failure
 from pytest_testmesh.integrations.redis.texts import Received, Sent
-from pytest_testmesh.polling import Deadline
-from pytest_testmesh.units import format_duration, parse_duration
-
-_TIMEOUT = "30s"
-_TIMEOUT_S = parse_duration(_TIMEOUT)  # once: 5 us a step
+from pytest_testmesh.units import format_duration
 
 
 def get(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
@@ -74,7 +70,7 @@ def _ask(command: Command, config: Mapping[str, Any], context: ActionContext) ->
         TargetError: The server said no.
     """
     endpoint = _endpoint(config, context)
-    deadline = _deadline(config, context)
+    deadline = own_deadline(config, context.deadline, "the command")
     context.exchange.sent = Sent(command, endpoint.address)
     handled = sys.exc_info()[1]
     started = time.perf_counter()
@@ -98,19 +94,11 @@ def _ask(command: Command, config: Mapping[str, Any], context: ActionContext) ->
 
 def _endpoint(config: Mapping[str, Any], context: ActionContext) -> Endpoint:
     address = parse_address(config, context.settings)
-    if address.password is not None and address.password not in context.secrets:
-        context.secrets.append(address.password)
+    context.hide(address.password)
     if not address.tls:
         return Endpoint(address, None)
     given = {"verify_ssl": address.verify, **({"cert": config["cert"]} if "cert" in config else {})}
     return Endpoint(address, tls_options(given, context.flow_dir))
-
-
-def _deadline(config: Mapping[str, Any], context: ActionContext) -> Deadline:
-    timeout_s = duration_s(config, "timeout", _TIMEOUT) if "timeout" in config else _TIMEOUT_S
-    return context.deadline.earlier(
-        Deadline.after(timeout_s, f"timeout {config.get('timeout', _TIMEOUT)} of the command")
-    )
 
 
 def _make_pool() -> ClientPool[Endpoint, BoundedConnection]:
