@@ -1,11 +1,23 @@
-"""What the end of a run tells: which real servers the tests used, and which were missing."""
+"""Signals as every test expects them; the end of a run tells which real servers the tests used."""
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hang_up_ends_what_tests_start() -> Iterator[None]:
+    """Undo ``nohup``: what this process ignores its children ignore, too; what it handles they do not."""
+    if getattr(signal, "SIGHUP", None) is None or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
+    yield
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
