@@ -101,7 +101,7 @@ class StepError(MeshError):
 
 
 class StepAssertionError(StepError, AssertionError):
-    """At least one assertion of the step was false: *failed* of *total*."""
+    """At least one assertion was false, of *total*: *failed* ones of the step, or *problems* told by the action."""
 
     code = "ASSERTION_FAILED"
 
@@ -111,10 +111,12 @@ class StepAssertionError(StepError, AssertionError):
         *,
         hint: str | None = None,
         failed: tuple[FailedAssertion, ...] = (),
+        problems: tuple[str, ...] = (),
         total: int = 0,
     ) -> None:
         super().__init__(message, hint=hint)
         self.failed = failed
+        self.problems = problems
         self.total = total
 
 

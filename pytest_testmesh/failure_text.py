@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import re
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pytest_testmesh.assertion_text import Compare, assertion_facts, describe_assertions, list_problems
 from pytest_testmesh.errors import MeshError, StepAssertionError
 from pytest_testmesh.loader import excerpt
+from pytest_testmesh.masked_text import HEADLINE_WIDTH, cut, part_text, shown
 from pytest_testmesh.model import Flow, Location
-from pytest_testmesh.records import FailedAssertion, Failure, StepRecord
+from pytest_testmesh.records import Failure, StepRecord
 from pytest_testmesh.runner import FlowRun
-from pytest_testmesh.scope import ResultNames, Scope
+from pytest_testmesh.scope import Scope
 from pytest_testmesh.secrets import MASK, Masker
 from pytest_testmesh.units import format_duration
 from pytest_testmesh.values import Namespace, one_line
 
-Compare = Callable[[Any, Any], list[str]]
-
-_VALUE_WIDTH = 80
-_DIFF_LINES = 14
-_DIFFS = 3
 _CHAIN_STEPS = 7
 _HISTORY_LINES = 6
 _LOG_LINES = 10
-_ASSERTION_LINES = 10
 _BODY_LINES = 36
 _LINE_WIDTH = 500
-HEADLINE_WIDTH = 300
 _MESSAGE_WIDTH = 1000
 _OWN_CODE = (str(Path(__file__).parent), "pluggy")
 _PHASE_WORDS = {"setup": "setup step", "steps": "step", "teardown": "teardown step"}
@@ -93,7 +86,8 @@ def describe_failure(
         f"  {_chain(failure, run.records)}",
         *_message(failure.error, masker),
         *_excerpt(failure, source, masker),
-        *_assertions(failure, compare, masker),
+        *list_problems(failure.error, masker),
+        *describe_assertions(failure, compare, masker),
         *_history(failure, masker),
         *_values(failure, run.scope, masker),
         *_exchange(failure.record, masker),
@@ -146,28 +140,13 @@ def failure_facts(failure: Failure, masker: Masker) -> dict[str, Any]:
         "location": {"path": location.path, "line": location.line, "column": location.column},
         "attempts": record.attempts,
         "trace_id": record.trace_id,
-        "assertions": _assertion_facts(failure, masker),
+        "assertions": assertion_facts(failure, masker),
+        "problems": list(getattr(error, "problems", ())),
     }
     for side in ("sent", "received"):
         make = getattr(record.exchange, side, None)
         facts[side] = make() if make is not None else None
     return facts
-
-
-def _assertion_facts(failure: Failure, masker: Masker) -> list[dict[str, Any]]:
-    names = failure.attempt.names
-    if not isinstance(failure.error, StepAssertionError) or names is None:
-        return []
-    return [
-        {
-            "expression": failed.assertion.expression.text,
-            "group": failed.group,
-            "message": failed.assertion.message,
-            "seen": seen(failed, names, masker),
-            "line": failed.assertion.location.line,
-        }
-        for failed in failure.error.failed
-    ]
 
 
 def describe_interrupted(nodeid: str, run: FlowRun, failures: list[Failure], masker: Masker) -> list[str]:
@@ -179,21 +158,6 @@ def describe_interrupted(nodeid: str, run: FlowRun, failures: list[Failure], mas
         *([f"  teardown: {' > '.join(torn_down)}"] if torn_down else []),
         *(f"  {headline(failure, masker)}" for failure in failures),
     ]
-
-
-def shown(value: Any, masker: Masker, width: int = _VALUE_WIDTH) -> str:
-    """Write a value as JSON on one line, masked and cut to *width* characters."""
-    value = masker.tree(value)
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = masker.text(repr(value))
-    return cut(text, width)
-
-
-def cut(text: str, width: int) -> str:
-    """Cut a text, masked before, to *width* characters."""
-    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _limit(failure: Failure) -> str:
@@ -229,7 +193,7 @@ def _excerpt(failure: Failure, source: bytes | None, masker: Masker) -> Iterator
     names = failure.attempt.names
     if isinstance(failure.error, StepAssertionError) and failure.error.failed and names is not None:
         expression = failure.error.failed[0].assertion.expression
-        parts = ", ".join(f"{part.text} = {_part(part, masker)}" for part in expression.parts(names))
+        parts = ", ".join(f"{part.text} = {part_text(part, masker)}" for part in expression.parts(names))
         if parts:
             yield f"      |{' ' * location.column}{parts}"
     elif getattr(failure.error, "location", None) is not None:
@@ -238,73 +202,6 @@ def _excerpt(failure: Failure, source: bytes | None, masker: Masker) -> Iterator
 
 def _caret(location: Location) -> str:
     return f"      |{' ' * location.column}^ column {location.column}"
-
-
-def _part(part: Any, masker: Masker) -> str:
-    if _is_secret(part.text, masker):
-        return MASK
-    return cut(masker.text(one_line(part.error)), 60) if part.error is not None else shown(part.value, masker, 60)
-
-
-def _assertions(failure: Failure, compare: Compare, masker: Masker) -> Iterator[str]:
-    error, names = failure.error, failure.attempt.names
-    if not isinstance(error, StepAssertionError) or not error.failed or names is None:
-        return
-    yield f"  {len(error.failed)} of {error.total} assertions failed:"
-    width = min(48, max(len(each.assertion.expression.text) for each in error.failed))
-    for number, each in enumerate(error.failed[:_ASSERTION_LINES]):
-        text = each.assertion.expression.text
-        before = "" if _is_secret(text, masker) else _seen_before(text, failure.record)
-        yield f"    {text:<{width}}  {seen(each, names, masker)}{before}"
-        if number < _DIFFS:
-            yield from _diff(each, names, compare, masker)
-    if len(error.failed) > _ASSERTION_LINES:
-        yield f"    ... {len(error.failed) - _ASSERTION_LINES} more"
-
-
-def seen(failed: FailedAssertion, names: ResultNames, masker: Masker) -> str:
-    """Return the values of a failed assertion's parts on one line: ``25 == 30``."""
-    if failed.error is not None:
-        hint = f" ({failed.error.hint})" if failed.error.hint else ""
-        return cut(masker.text(one_line(failed.error.message) + hint), HEADLINE_WIDTH)
-    if failed.group == "assert_none":
-        return "true, listed under assert_none"
-    expression = failed.assertion.expression
-    comparison = expression.comparison(names)
-    parts = expression.parts(names)
-    if comparison is None or any(_is_secret(part.text, masker) for part in parts):
-        return ", ".join(f"{part.text} = {_part(part, masker)}" for part in parts)
-    return f"{shown(comparison.left, masker, 60)} {comparison.operator} {shown(comparison.right, masker, 60)}"
-
-
-def _is_secret(text: str, masker: Masker) -> bool:
-    return any(masker.is_secret_name(name) for name in re.findall(r"[\w-]+", text))
-
-
-def _seen_before(text: str, record: StepRecord) -> str:
-    entries = record.seen.get(text, [])
-    if record.attempts < 2 or not entries:
-        return ""
-    values = [f"{value} x{count}" if count > 3 else ", ".join([value] * count) for value, count in entries]
-    cut = ["...", *values[-_HISTORY_LINES:]] if len(values) > _HISTORY_LINES else values
-    return f"  (attempts: {', '.join(cut)})"
-
-
-def _diff(failed: FailedAssertion, names: ResultNames, compare: Compare, masker: Masker) -> Iterator[str]:
-    comparison = failed.assertion.expression.comparison(names) if failed.error is None else None
-    if comparison is None or comparison.operator != "==" or not _worth_a_diff(comparison):
-        return
-    lines = compare(masker.tree(comparison.left), masker.tree(comparison.right))[1:]
-    yield from (f"      {line}" for line in lines[:_DIFF_LINES])
-    if len(lines) > _DIFF_LINES:
-        yield f"      ... {len(lines) - _DIFF_LINES} more lines of the difference"
-
-
-def _worth_a_diff(comparison: Any) -> bool:
-    sides = (comparison.left, comparison.right)
-    if all(isinstance(side, (dict, list)) for side in sides):
-        return True
-    return all(isinstance(side, str) for side in sides) and max(map(len, sides)) > _VALUE_WIDTH // 2
 
 
 def _history(failure: Failure, masker: Masker) -> Iterator[str]:

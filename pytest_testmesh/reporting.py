@@ -12,8 +12,6 @@ import pytest
 
 from pytest_testmesh.errors import MeshError
 from pytest_testmesh.failure_text import (
-    HEADLINE_WIDTH,
-    cut,
     describe_failure,
     describe_flow_error,
     describe_interrupted,
@@ -22,6 +20,7 @@ from pytest_testmesh.failure_text import (
     headline,
     running_step,
 )
+from pytest_testmesh.masked_text import HEADLINE_WIDTH, cut
 from pytest_testmesh.records import Failure, StepRecord
 from pytest_testmesh.secrets import Masker
 from pytest_testmesh.traceback_text import describe_exception, single_errors, user_frames

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pytest_testmesh.errors import MeshError
-from pytest_testmesh.failure_text import HEADLINE_WIDTH, cut
+from pytest_testmesh.masked_text import HEADLINE_WIDTH, cut
 from pytest_testmesh.secrets import Masker
 from pytest_testmesh.values import one_line
 

@@ -23,6 +23,7 @@ LAYERS = """
     reporting starting
     traceback_text
     failure_text session _compat
+    assertion_text
     runner server
     preparing
     attempts registry telemetry
@@ -32,6 +33,7 @@ LAYERS = """
     template extraction
     expressions
     scope
+    masked_text
     builtin_values secrets schemas
     model units polling values settings sniff
     errors plugin_sdk

@@ -149,18 +149,16 @@ def require(checks: Sequence[Check], names: Names) -> None:
     raise_problems([problem for check in checks if (problem := check.problem(names))], len(checks))
 
 
-def raise_problems(problems: Sequence[str], total: int) -> None:
-    """Raise what was found wrong by *total* assertions, if anything.
+def raise_problems(problems: Sequence[str], total: int, of: str = "") -> None:
+    """Raise what was found wrong by *total* assertions, if anything; *of* what begins the message.
 
     Raises:
         StepAssertionError: There are problems.
     """
-    if len(problems) == 1:
-        raise StepAssertionError(problems[0], total=total)
     if problems:
-        first, *others = problems
-        hint = "\n".join(f"false, too: {problem}" for problem in others)
-        raise StepAssertionError(f"{len(problems)} of {total} assertions failed: {first}", hint=hint, total=total)
+        several = f"{len(problems)} of {total} assertions failed" if len(problems) > 1 else ""
+        message = ": ".join(filter(None, [of, several, problems[0]]))
+        raise StepAssertionError(message, problems=tuple(problems), total=total)
 
 
 def as_text(value: Any) -> str:

@@ -79,6 +79,17 @@ def test_every_failed_assertion_is_shown_with_the_values_of_its_parts(checkout: 
     assert "status == 201  " not in checkout.problem
 
 
+def test_all_that_an_actions_own_assertions_found_is_listed(mesh: Workbench) -> None:
+    mesh.flow(
+        "books", "steps: [{action: assert, config: {assertions: ['1 > 2', '2 > 1', '3 > 4', 'len(\"ab\") == 3']}}]"
+    )
+
+    problem = mesh.run().problem
+
+    listed = problem.partition("  3 of 4 assertions failed:\n")[2].splitlines()[:3]
+    assert ["1 > 2 is false", "3 > 4 is false", 'len("ab") == 3 is false: len("ab") is 2'] == [*map(str.strip, listed)]
+
+
 def test_the_values_that_the_step_used_are_shown_with_where_they_came_from(mesh: Workbench, checkout: Run) -> None:
     assert re.search(r"values\s.*cart_total = 25\s+<- step create, line \d+", checkout.problem)
     assert re.search(r"shipping = 5\s+<- env", checkout.problem)

@@ -173,7 +173,8 @@ def test_all_that_is_false_is_told(steps: Any, scope: Any) -> None:
     with pytest.raises(StepAssertionError) as caught:
         assert_({"assertions": ["total < 5", {"expression": "total > 30", "message": "more"}]}, steps.context())
 
-    assert "false, too: more: total > 30 is false: total is 25" == caught.value.hint
+    assert "2 of 2 assertions failed: total < 5 is false: total is 25" == caught.value.message
+    assert ("total < 5 is false: total is 25", "more: total > 30 is false: total is 25") == caught.value.problems
 
 
 def test_assert_must_give_a_boolean(steps: Any, scope: Any) -> None:

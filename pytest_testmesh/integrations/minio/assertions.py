@@ -103,8 +103,7 @@ def _found(calls: Calls, verb: str) -> tuple[Stat | None, bytes | None]:
 def _require(problems: list[str], names: ResultNames, config: Mapping[str, Any], checks: Sequence[Check]) -> None:
     problems += [problem for check in checks if (problem := check.problem(names))]
     own = sum(key in config for key in OF_AN_OBJECT)
-    shown = read_place(config).shown
-    raise_problems([f"{shown}: {problem}" for problem in problems], 1 + own + len(checks))
+    raise_problems(problems, 1 + own + len(checks), read_place(config).shown)
 
 
 def _problems(result: Result, data: bytes, config: Mapping[str, Any]) -> Iterator[str]:
