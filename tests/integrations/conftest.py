@@ -256,8 +256,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.reply(b"", 200 if self.server.gate.is_set() else 503)
 
     def get_stale(self) -> None:
-        """Answer as if the connection stayed open, then close it."""
+        """Answer as if the connection stayed open, and close it at once: the end comes with the answer."""
+        if hasattr(socket, "TCP_CORK"):
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         self.reply(b"{}", Content_Type="application/json")
+        self.connection.shutdown(socket.SHUT_WR)
         self.close_connection = True
 
     def get_short_lived(self) -> None:

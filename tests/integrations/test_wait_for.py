@@ -83,7 +83,7 @@ def test_service_that_starts_late(steps: Any, unused_port: int, kind: str) -> No
     listening = threading.Event()
 
     def serve() -> None:
-        time.sleep(0.3)
+        time.sleep(1)
         with socket.create_server(("127.0.0.1", unused_port)) as listener:
             listening.set()
             connection, _ = listener.accept()
@@ -103,8 +103,8 @@ def test_service_that_starts_late(steps: Any, unused_port: int, kind: str) -> No
 
 
 def test_what_becomes_ready_during_the_last_pause_is_seen(steps: Any, server: Any) -> None:
-    threading.Timer(0.3, server.gate.set).start()
-    config = {"url": server.url("/gated"), "timeout": "2s", "interval": "1h"}
+    threading.Timer(1, server.gate.set).start()
+    config = {"url": server.url("/gated"), "timeout": "4s", "interval": "1h"}
 
     assert 2 == wait_for(config, steps.context())["attempts"]
 
@@ -114,7 +114,7 @@ def test_hanging_server_is_left_at_the_deadline(steps: Any, dripping: Any) -> No
     with pytest.raises(ActionTimeoutError, match=r"waiting for the response headers.* \(1 attempt; "):
         wait_for({"url": dripping().url(), "timeout": "300ms"}, steps.context())
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_earlier_deadline_of_the_step_is_named(steps: Any, unused_port: int) -> None:
