@@ -33,9 +33,12 @@ from pytest_testmesh.loader.source import Node, Source
 from pytest_testmesh.loader.values import read_entries, read_value, refused_tag
 from pytest_testmesh.model import Assertion, Eventually, Output, Retry, Step
 from pytest_testmesh.template import compile_template
+from pytest_testmesh.values import near_matches
 
 _STEP_ID = re.compile("[a-z][a-z0-9_-]{0,63}")
 _CAUSE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_CAUSES = ("timeout", "connection_error", "error")
+"""Causes that are no codes; codes are the actions' own, and cannot be checked."""
 _ON_ERROR = ("fail", "continue", "retry")
 _BACKOFF = ("constant", "linear", "exponential")
 
@@ -167,6 +170,9 @@ def _causes(section: Section, key: str) -> tuple[tuple[Assertion, ...], frozense
     for entry in node.value if node.id == "sequence" else (node,):
         word = read_value(source, entry) if entry.id == "scalar" else None
         if isinstance(word, str) and _CAUSE.fullmatch(word):
+            meant = near_matches(word, _CAUSES, 1, cutoff=0.8) if word not in _CAUSES else ()
+            if meant:
+                raise source.error(entry, f"{word} is no cause of a failure", f"did you mean {meant[0]}?")
             causes.add(word.lower())
         else:
             expressions.append(read_assertion(source, entry, f"an entry of {section.what(key)}"))

@@ -303,6 +303,21 @@ def test_a_when_that_lacks_quotes_is_shown_with_them(line: str, advice: str) -> 
     assert f"put the whole line in quotes: {advice}" == error_of(f"{STEP}      {line}\n").hint
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"), [("timeot", "timeout"), ("time_out", "timeout"), ("conection_error", "connection_error")]
+)
+def test_a_misspelt_cause_is_told(word: str, meant: str) -> None:
+    error = error_of(f"{STEP}      retry: {{retry_on: [error, {word}]}}\n")
+
+    assert (f"{word} is no cause of a failure", f"did you mean {meant}?") == (error.message, error.hint)
+
+
+def test_a_code_of_an_action_is_a_cause() -> None:
+    flow = f"{STEP}      retry: {{retry_on: [TIMEOUT, TIMED_OUT, UNKNOWN_TOPIC, TARGET_ERROR, ERROR]}}\n"
+
+    assert load_flow(flow.encode(), "x.yaml") is not None
+
+
 def test_the_advice_about_quotes_is_good_yaml() -> None:
     for advice in QUOTES.values():
         flow = f"{STEP}      error_steps: []\n      description: {advice.removeprefix('- ')}\n"
