@@ -202,6 +202,14 @@ def _said(name: str, path: Path, problem: str) -> str:
     return f"{place}{problem}" if place else problem.lstrip(": ")
 
 
+_BRACES_HINT = "put it in quotes: YAML reads { } as a mapping"
+
+
+def _is_text_in_braces(value: Any) -> bool:
+    """Whether the author may have meant text: ``query: {app="x"}`` is a mapping of a key without a value."""
+    return isinstance(value, dict) and bool(value) and all(each is None for each in value.values())
+
+
 def _problem(error: Any) -> tuple[str, str | None]:
     """Return what follows the place of the error in its message, and a hint."""
     shown = _shown(error.instance)
@@ -209,7 +217,8 @@ def _problem(error: Any) -> tuple[str, str | None]:
     described = _described(error.absolute_path[-1], error.schema) if error.absolute_path else None
     match error.validator:
         case "type":
-            return f" must be {rule if isinstance(rule, str) else ' or '.join(rule)}, not {shown}", None
+            problem = f" must be {rule if isinstance(rule, str) else ' or '.join(rule)}, not {shown}"
+            return problem, _BRACES_HINT if "string" in rule and _is_text_in_braces(error.instance) else None
         case "format" if rule == DURATION_FORMAT:
             return f": {shown} is not a duration", DURATION_HINT
         case "pattern" if described:

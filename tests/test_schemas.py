@@ -98,6 +98,13 @@ LONG = {"name": "abcdef"}
     [
         ((), "config lacks the key url", None, {}),
         (("url",), "config.url must be string, not 5", None, {"url": 5}),
+        (
+            ("url",),
+            "config.url must be string, not {'app=\"x\"': None}",
+            "put it in quotes: YAML reads { } as a mapping",
+            {"url": {'app="x"': None}},
+        ),
+        (("url",), "config.url must be string, not {}", None, {"url": {}}),
         (("timeout",), "config.timeout must be number or string, not null", None, {"url": "x", "timeout": None}),
         (("count",), "config.count must be integer, not true", None, {"url": "x", "count": True}),
         (("methd",), "config has an unknown key methd", "did you mean method?", {"url": "x", "methd": "GET"}),
