@@ -139,7 +139,7 @@ class StepReports:
 
 @pytest.fixture(scope="session")
 def testmesh_plugins(request: pytest.FixtureRequest) -> Iterator[ExternalPlugins]:
-    """The external plugins: those that the selected flows use are running, others start at their first call.
+    """The external plugins: those that the selected flows use are started now, others at their first call.
 
     ``testmesh_plugins.call("my-plugin.hello", {"name": "TestMesh"})`` returns the action's output.
     """
@@ -147,7 +147,7 @@ def testmesh_plugins(request: pytest.FixtureRequest) -> Iterator[ExternalPlugins
     from pytest_testmesh.session import external_plugins
 
     plugins = external_plugins(request.config)
-    plugins.prepare(selected_action_names(request.session))
+    plugins.start_soon(selected_action_names(request.session))
     try:
         yield plugins
     finally:

@@ -30,6 +30,7 @@ from pytest_testmesh.external.pool import ExternalPlugins
 from pytest_testmesh.plugin_sdk import Plugin, PluginError
 
 SDK = Path(plugin_sdk.__file__)
+PORT_TRIES = 3
 MANIFEST = {
     "id": "shop",
     "name": "Shop",
@@ -67,12 +68,12 @@ def look_around(config, context, log):
 
 @plugin.action("shop.meet")
 def meet(config, context, log):
-    return {"met": meeting.wait(timeout=10) in (0, 1)}
+    return {"met": meeting.wait(timeout=60) in (0, 1)}
 
 
 @plugin.action("shop.sleep")
 def sleep(config, context, log):
-    time.sleep(60)
+    time.sleep(600)
 
 
 @plugin.action("shop.crash")
@@ -123,21 +124,35 @@ class Server:
     """A running plugin."""
 
     def __init__(self, folder: Path) -> None:
+        for _ in range(PORT_TRIES):
+            self._start(folder)
+            if self._listens():
+                return
+            self.process.kill()
+            _, said = self.process.communicate()
+            if "already in use" not in said:
+                break
+        raise AssertionError(said)
+
+    def _start(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port: int = probe.getsockname()[1]
         environment = {**os.environ, "PLUGIN_PORT": str(self.port), "PLUGIN_ID": "shop"}
         pipe = subprocess.PIPE
         command = [sys.executable, str(folder / "server.py")]
         self.process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
-        until = time.monotonic() + 30
+
+    def _listens(self) -> bool:
+        """Wait until it does; False when it has ended before that, as it does when its port was taken meanwhile."""
+        until = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < until:
             with contextlib.suppress(ConnectionRefusedError), self.connect():
-                return
+                return True
             time.sleep(0.005)
-        raise AssertionError(self.process.communicate()[1])
+        return False
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def send(self, *pieces: bytes, answers: int = 1) -> list[Answer]:
         """Send bytes over one connection and read that many answers."""
@@ -155,7 +170,7 @@ class Server:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for the end; return exit code, stdout and stderr."""
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err
 
 
@@ -390,7 +405,7 @@ def test_a_body_that_is_too_large_is_refused_to_a_client_that_sends_it_all(shop:
 
 
 def test_a_connection_carries_many_requests(shop: Server) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", shop.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", shop.port, timeout=60)
     sockets = set()
     for number in range(20):
         connection.request("POST", "/execute", json.dumps({"action": "shop.order", "config": {"number": number}}))
@@ -521,7 +536,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environment = {**os.environ, "PLUGIN_PORT": str(taken.getsockname()[1])}
         command = [sys.executable, str(folder / "server.py")]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     assert 1 == done.returncode
     assert "Address already in use" in done.stderr

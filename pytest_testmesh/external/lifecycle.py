@@ -31,6 +31,7 @@ _PORT_TRIES = 3
 _HEALTH_ANSWER_S = 5.0
 _CRASH_SEEN_S = 1.0
 _ENDS_UNASKED_S = 1.0
+_NOBODY_LISTENS = ""
 _SHOWN_LINES = 10
 _SEARCHED_LINES = 40  # the end of a stack trace can be long
 _TROUBLE = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
@@ -89,6 +90,11 @@ class ExternalPlugin:
     def actions(self) -> Mapping[str, DeclaredAction] | None:
         """What ``/info`` listed at the last start, by action id; None before the first."""
         return self._actions
+
+    @property
+    def was_started(self) -> bool:
+        """Whether a start has come to its end, well or not."""
+        return self.error is not None or self._actions is not None
 
     @property
     def running(self) -> bool:
@@ -170,7 +176,7 @@ class ExternalPlugin:
             process, endpoint = self._process, self._endpoint
         if process is None:
             return
-        if endpoint is not None and process.exit_code() is None:
+        if endpoint is not None and self._healthy and process.exit_code() is None:
             process.note_descendants()
             if not self._goes(process, endpoint, deadline):
                 process.terminate()  # it does not know /shutdown, so that waiting alone would only cost the grace
@@ -260,16 +266,17 @@ class ExternalPlugin:
         for _ in attempts(_health_delays(), limit):
             code = process.exit_code()
             if code is not None:
-                if port_is_taken(process.port) and not process.holds_port():
+                if _port_is_anothers(process):
                     return False
                 raise self._exited(process, code)
             if limit.passed:
                 break
             problem = self._health(endpoint, limit)
+            if problem != _NOBODY_LISTENS and _port_is_anothers(process):
+                return False
             if problem is None:
                 # One that has ended meanwhile is told when it does not answer the next request.
-                ended = process.exit_code() is not None and not port_is_taken(process.port)
-                return ended or process.holds_port()
+                return True
             seen = problem
         raise self._never_healthy(process, limit, seen)
 
@@ -278,7 +285,7 @@ class ExternalPlugin:
         try:
             answer = endpoint.request("GET", "/health", deadline=Deadline.after(_HEALTH_ANSWER_S, "").earlier(limit))
         except ConnectionRefusedError:
-            return ""
+            return _NOBODY_LISTENS
         except TimeoutError:
             return "GET /health: no answer"
         except OSError as exc:
@@ -358,6 +365,10 @@ class ExternalPlugin:
 
     def _error(self, problem: str) -> ExternalPluginError:
         return ExternalPluginError(f"plugin {self.id} {problem}", plugin_id=self.id)
+
+
+def _port_is_anothers(process: PluginProcess) -> bool:
+    return port_is_taken(process.port) and not process.holds_port()
 
 
 def _health_delays() -> Iterator[float]:

@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pytest_testmesh.external.guard import Guard
 from pytest_testmesh.external.info_cache import InfoCache
 from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
 from pytest_testmesh.external.manifest import Manifest
+from pytest_testmesh.external.side_by_side import in_threads, side_by_side
 from pytest_testmesh.external.state import PluginState, read_state
 from pytest_testmesh.external.step import plugin_action, suggest
 from pytest_testmesh.model import EMPTY
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class ExternalPlugins:
     """The plugins in one folder, as a source of actions; making it reads and starts nothing.
 
-    A plugin starts when an action of it is looked up or run, or before that through `prepare`. A plugin that
-    cannot start is told to whoever needs it, and only to them.
+    A plugin starts when an action of it is looked up or run, or before that through `start_soon` or `prepare`. A
+    plugin that cannot start is told to whoever needs it, and only to them; nobody else waits for one that is slow.
     """
 
     def __init__(self, plugins_dir: Path, *, cache_path: Path | None = None, limits: Limits | None = None) -> None:
@@ -45,6 +46,7 @@ class ExternalPlugins:
         self._discovery: Discovery | None = None
         self._plugins: dict[str, ExternalPlugin] = {}
         self._refusals: dict[str, ExternalPluginError] = {}
+        self._starts: dict[str, threading.Thread] = {}
         self._owner = os.getpid()
 
     @property
@@ -61,6 +63,8 @@ class ExternalPlugins:
     def find(self, name: str) -> Action | None:
         """Return the action *name*, starting plugins where nothing else tells whose it is.
 
+        A plugin that is starting, and may be the one, is waited for.
+
         In this order: the plugin of that id; the plugin whose ``/info`` listed it, now or in an earlier
         session; the plugin whose id is the longest prefix at a dot; all others. Without a dot only the id counts.
 
@@ -68,6 +72,7 @@ class ExternalPlugins:
             ExternalPluginError: The plugin whose id it is, or begins with, cannot be used.
             FlowSchemaError: Two plugins list it.
         """
+        self._await_starts(name)
         plugin = self._server(name)
         if plugin is None:
             return None
@@ -90,15 +95,18 @@ class ExternalPlugins:
             if plugin.error is not None:
                 yield plugin.error.message
 
-    def prepare(self, names: Iterable[str]) -> None:
+    def start_soon(self, names: Iterable[str]) -> None:
         """Start, side by side, the plugins that these actions need; pass only names that nobody else offers.
 
-        Errors are kept for those who look the actions up or run them.
+        Those who look the actions up wait for the start, and are told what went wrong.
         """
-        needed: dict[str, ExternalPlugin] = {}
-        for name in names:
-            needed.update((plugin.id, plugin) for plugin in self._candidates(name))
-        self._start(needed.values())
+        waiting = [plugin for plugin in self._needed(names) if not plugin.was_started]
+        threads = in_threads("start", [partial(_try_start, plugin) for plugin in waiting])
+        self._starts |= {plugin.id: thread for plugin, thread in zip(waiting, threads, strict=True)}
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Do what `start_soon` does, and wait until each has started or failed."""
+        self._start(self._needed(names))
 
     def call(
         self,
@@ -142,7 +150,7 @@ class ExternalPlugins:
         atexit.unregister(self._kill)
         deadline = Deadline.after(self._limits.shutdown_s, "the grace after /shutdown")
         try:
-            _side_by_side("stop", [partial(each.shut_down, deadline) for each in self._plugins.values()])
+            side_by_side("stop", [partial(each.shut_down, deadline) for each in self._plugins.values()])
         finally:
             self._kill()
 
@@ -225,9 +233,17 @@ class ExternalPlugins:
                 return [plugins[plugin_id]]
         return plugins.values()
 
+    def _needed(self, names: Iterable[str]) -> Iterable[ExternalPlugin]:
+        return {plugin.id: plugin for name in names for plugin in self._candidates(name)}.values()
+
+    def _await_starts(self, name: str) -> None:
+        if self._starts:
+            for plugin in self._candidates(name):
+                if plugin.id in self._starts:
+                    self._starts[plugin.id].join()
+
     def _start(self, plugins: Iterable[ExternalPlugin]) -> None:
-        waiting = [plugin for plugin in plugins if plugin.error is None and plugin.actions is None]
-        _side_by_side("start", [partial(_try_start, each) for each in waiting])
+        side_by_side("start", [partial(_try_start, plugin) for plugin in plugins if not plugin.was_started])
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,14 +265,6 @@ def _try_start(plugin: ExternalPlugin) -> None:
         plugin.ensure_started()
     except ExternalPluginError:
         return  # kept by the plugin, and raised when one of its actions is looked up or run
-
-
-def _side_by_side(what: str, jobs: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=job, name=f"testmesh-{what}", daemon=True) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def _prefixes(name: str) -> Iterator[str]:

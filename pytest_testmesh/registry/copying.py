@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from pytest_testmesh.errors import PluginRefusedError
+from pytest_testmesh.errors import PluginRefusedError, RegistryError
 
 LEFT_OUT = frozenset({".git", ".venv", "__pycache__", "node_modules"})
 """Names that are not copied: they are large, made anew by the installation, or of use to the author alone."""
@@ -47,6 +49,7 @@ def copy_plugin(
 
     Raises:
         PluginRefusedError: Something in *source* may not be copied; says what. Part of *target* is there then.
+        RegistryError: *target* cannot be written: the disk is full, say.
     """
     copy = _Copy(source, target, owner, skipped, limits or CopyLimits())
     copy.run()
@@ -72,7 +75,7 @@ class _Copy:
         try:
             folder = os.open(self._source, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as exc:
-            raise self._refused(relative, f"cannot be read: {exc.strerror}") from exc
+            raise self._unreadable(relative, exc) from exc
         try:
             self._copy_folder(folder, relative, os.fstat(folder))
         finally:
@@ -82,12 +85,13 @@ class _Copy:
 
     def _copy_folder(self, folder: int, relative: PurePath, info: os.stat_result) -> None:
         self._check_owner(relative, info)
-        target = self._target / relative
-        target.mkdir()
+        with self._writing(relative) as target:
+            target.mkdir()
         for name in sorted(os.listdir(folder)):
             if name not in LEFT_OUT:
                 self._copy_entry(folder, name, relative / name)
-        target.chmod(stat.S_IMODE(info.st_mode) & 0o755 | stat.S_IRWXU)
+        with self._writing(relative) as target:
+            target.chmod(stat.S_IMODE(info.st_mode) & 0o755 | stat.S_IRWXU)
 
     def _copy_entry(self, folder: int, name: str, relative: PurePath) -> None:
         try:
@@ -100,7 +104,7 @@ class _Copy:
             else:
                 self._copy_opened(folder, name, relative, info)
         except OSError as exc:
-            raise self._refused(relative, f"cannot be copied: {exc.strerror}") from exc
+            raise self._unreadable(relative, exc) from exc
 
     def _check_entry(self, relative: PurePath, info: os.stat_result) -> None:
         self._check_owner(relative, info)
@@ -138,12 +142,19 @@ class _Copy:
         self.files += 1
         self._check_size(info.st_size)
         mode = stat.S_IMODE(info.st_mode) & 0o755 | stat.S_IRUSR | stat.S_IWUSR
-        with (self._target / relative).open("xb") as file:
-            while data := os.read(opened, _CHUNK_BYTES):
+        with self._writing(relative) as target, target.open("xb") as file:
+            for data in self._chunks(opened, relative):
                 self._size_bytes += len(data)
                 self._check_size(0)
                 file.write(data)
             os.fchmod(file.fileno(), mode)
+
+    def _chunks(self, opened: int, relative: PurePath) -> Iterator[bytes]:
+        try:
+            while data := os.read(opened, _CHUNK_BYTES):
+                yield data
+        except OSError as exc:
+            raise self._unreadable(relative, exc) from exc
 
     def _check_size(self, more_bytes: int) -> None:
         if self._size_bytes + more_bytes > self._limits.size_bytes:
@@ -152,7 +163,9 @@ class _Copy:
             )
 
     def _copy_link(self, folder: int, name: str, relative: PurePath) -> None:
-        os.symlink(os.readlink(name, dir_fd=folder), self._target / relative)
+        leads_to = os.readlink(name, dir_fd=folder)
+        with self._writing(relative) as target:
+            target.symlink_to(leads_to)
         self._links.append(relative)
 
     def _check_link(self, relative: PurePath) -> None:
@@ -170,6 +183,18 @@ class _Copy:
                 f"is a link out of the folder, to {leads_to}",
                 "a plugin may only hold relative links that stay inside it: copy what the link leads to",
             )
+
+    @contextlib.contextmanager
+    def _writing(self, relative: PurePath) -> Iterator[Path]:
+        """Give the place of the copy; what goes wrong there is not the source's fault."""
+        target = self._target / relative
+        try:
+            yield target
+        except OSError as exc:
+            raise RegistryError(f"{_printable(str(target))} cannot be written: {exc.strerror or exc}") from exc
+
+    def _unreadable(self, relative: PurePath, exc: OSError) -> PluginRefusedError:
+        return self._refused(relative, f"cannot be read: {exc.strerror or exc}")
 
     def _refused(self, relative: PurePath, problem: str, hint: str | None = None) -> PluginRefusedError:
         return PluginRefusedError(f"{_printable(str(self._source / relative))} {problem}", hint=hint)

@@ -26,7 +26,7 @@ def run(
     allow_hosts: Sequence[str] = (),
     on_ready: Callable[[str], object] = lambda url: None,
 ) -> None:
-    """Serve the registry's plugins until SIGINT or SIGTERM; *on_ready* is told the address of the page.
+    """Serve the registry's plugins until SIGINT, SIGTERM or SIGHUP; *on_ready* is told the address of the page.
 
     Port 0 takes a free one. *allow_hosts* are further names that clients reach this server by.
 

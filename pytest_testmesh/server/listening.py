@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 import uvicorn
 
+from pytest_testmesh.server.connection import HEAD_WAIT_S, Connection
 from pytest_testmesh.server.settings import ServerError
 
 if TYPE_CHECKING:
@@ -36,13 +41,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HttpServer(uvicorn.Server):
-    """The HTTP server of *app*, on sockets that it is given; SIGINT and SIGTERM end it, after *finish* was called."""
+    """The HTTP server of *app*, on sockets that it is given; *finish* is called before it ends.
 
-    def __init__(self, app: FastAPI, finish: Callable[[], None]) -> None:
+    SIGINT, SIGTERM and SIGHUP end it, and go to whoever handled them before once it has ended.
+    """
+
+    def __init__(self, app: FastAPI, finish: Callable[[], None], *, head_wait_s: float = HEAD_WAIT_S) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",  # the stricter of uvicorn's two
+                http=partial(Connection, head_wait_s=head_wait_s),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="on",
                 log_level="warning",
@@ -53,6 +61,21 @@ class HttpServer(uvicorn.Server):
             )
         )
         self._finish = finish
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take what uvicorn takes, and SIGHUP: the terminal of the server was closed."""
+        with super().capture_signals():
+            before = signal.getsignal(signal.SIGHUP)
+            # nohup has it ignored; and signals are the main thread's
+            if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            signal.signal(signal.SIGHUP, self.handle_exit)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, before)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what requests may wait for, then wait for the requests."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_testmesh.errors import ExternalPluginError, PluginStartError
 from pytest_testmesh.external.guard import Guard
 from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
 from pytest_testmesh.external.manifest import FILE_NAME
+from pytest_testmesh.external.side_by_side import side_by_side
 from pytest_testmesh.polling import Deadline
 
 if TYPE_CHECKING:
@@ -114,12 +116,8 @@ class PluginProcesses:
             self._closed = True
             kept = list(self._kept.values())
             self._kept.clear()
-        threads = [threading.Thread(target=self._end, args=(each,), name="testmesh-stop", daemon=True) for each in kept]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            side_by_side("stop", [partial(self._end, each) for each in kept])
         finally:
             self._guard.close()
 
@@ -134,8 +132,6 @@ class PluginProcesses:
             return kept
 
     def _end(self, kept: _Kept) -> None:
-        if kept.state().starting:
-            kept.plugin.kill()  # it does not listen yet, so that it cannot be asked
         kept.plugin.stop(Deadline.after(self._limits.shutdown_s, "the grace after /shutdown"))
 
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import re
+import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Access:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._token = settings.token
+        self._key = secrets.token_bytes()
         # Cookies are shared by all ports of a host.
         self._cookie = f"testmesh_{settings.port}"
 
@@ -75,7 +77,8 @@ class Access:
         response.set_cookie(self._cookie, self._proof(), httponly=True, samesite="strict")
 
     def revoke(self, response: Response) -> None:
-        """Have the browser forget it."""
+        """Have the browser forget it; what was granted to others, or was copied, counts no more either."""
+        self._key = secrets.token_bytes()
         response.delete_cookie(self._cookie, httponly=True, samesite="strict")
 
     def has_token(self, headers: Headers) -> bool:
@@ -91,7 +94,7 @@ class Access:
     def _proof(self) -> str:
         """The cookie is not the token: who reads it cannot use the API."""
         assert self._token is not None
-        return hmac.new(self._token.encode(), b"testmesh page", hashlib.sha256).hexdigest()
+        return hmac.new(self._key, self._token.encode(), hashlib.sha256).hexdigest()
 
 
 def same_secret(given: str, expected: str) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from pytest_testmesh.errors import (
     PluginRefusedError,
 )
 from pytest_testmesh.external.lifecycle import Limits
+from pytest_testmesh.external.side_by_side import in_threads, side_by_side
 from pytest_testmesh.server.processes import PluginProcesses
 from pytest_testmesh.server.turns import Installations, Turns
 from pytest_testmesh.values import shorten
@@ -73,7 +73,7 @@ class PluginService:
 
     def start(self) -> None:
         """Scan the folder and start what is enabled, side by side, without waiting for it."""
-        _in_background([self._first_scan])
+        in_threads("serve", [self._first_scan])
 
     def close(self) -> None:
         """End all processes; nothing is started any more, and nobody waits for an installation."""
@@ -156,8 +156,7 @@ class PluginService:
     def discover(self) -> ServedListing:
         """Scan the folder again; start what is new or failed before, end what is gone, and wait for both."""
         ids = {plugin.manifest.id for plugin in self._registry.list().plugins} | self._processes.ids()
-        for thread in _in_background(partial(self._bring_in_line, each, again=True) for each in sorted(ids)):
-            thread.join()
+        side_by_side("serve", [partial(self._bring_in_line, each, again=True) for each in sorted(ids)])
         return self._served_listing(self._registry.list())
 
     def _first_scan(self) -> None:
@@ -179,7 +178,7 @@ class PluginService:
         with self._lock:
             new = plugin_ids - self._catching_up
             self._catching_up |= new
-        _in_background(partial(self._caught_up, plugin_id) for plugin_id in new)
+        in_threads("serve", [partial(self._caught_up, plugin_id) for plugin_id in new])
 
     def _caught_up(self, plugin_id: str) -> None:
         try:
@@ -228,13 +227,6 @@ def _has_process(manifest: Manifest) -> bool:
 
 def _should_run(plugin: InstalledPlugin) -> bool:
     return plugin.enabled and _has_process(plugin.manifest)
-
-
-def _in_background(jobs: Iterable[Callable[[], None]]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=job, name="testmesh-serve", daemon=True) for job in jobs]
-    for thread in threads:
-        thread.start()
-    return threads
 
 
 def _source_folder(source: str) -> Path:

@@ -194,6 +194,15 @@ def place(cause: str) -> tuple[str, int, str]:
 INTERNALS = re.compile(r"_pytest[./]|pluggy[/.]|site-packages|Traceback|INTERNALERROR|pytest_testmesh/")
 
 
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    """Return when *holds*; fail the test when it never does."""
+    end = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {timeout_s:g} s for {what}")
+        time.sleep(0.02)
+
+
 class Workbench:
     """A folder in which flows are written and run."""
 
@@ -234,7 +243,8 @@ class Workbench:
         path = self.path / "journal.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")  # somebody may write it right now
+        return [json.loads(line) for line in whole.splitlines()]
 
     def forget(self) -> None:
         """Empty the journal."""
@@ -263,7 +273,7 @@ class Workbench:
             start_new_session=True,
         )
 
-    def finish(self, process: subprocess.Popen[str], timeout_s: float = 60) -> Run:
+    def finish(self, process: subprocess.Popen[str], timeout_s: float = 120) -> Run:
         """Wait for a started pytest; one that hangs is killed and fails the test."""
         try:
             out, err = process.communicate(timeout=timeout_s)
@@ -274,28 +284,20 @@ class Workbench:
         return Run(exit_code=process.returncode, text=out, errors=err)
 
     place = staticmethod(place)
+    wait_until = staticmethod(wait_until)
 
     @staticmethod
     def assert_says(pattern: str, text: str) -> None:
         """Fail unless *pattern*, in any case, is found in *text*."""
         assert re.search(pattern, text, re.IGNORECASE) is not None, f"{pattern!r} is not in {text!r}"
 
-    def wait_for_entry(self, entry: Any, timeout_s: float = 30) -> None:
+    def wait_for_entry(self, entry: Any, timeout_s: float = 60) -> None:
         """Return when *entry* stands in the journal."""
         wait_until(lambda: entry in self.journal, f"{entry!r} in the journal", timeout_s)
 
 
 def _base_args(cache: bool) -> tuple[str, ...]:
     return ("-p", "no:randomly", "-W", "error", *(() if cache else ("-p", "no:cacheprovider")))
-
-
-def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
-    """Return when *holds*; fail the test when it never does."""
-    end = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {timeout_s:g} s for {what}")
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -329,13 +331,21 @@ def no_process_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def left() -> list[psutil.Process]:
         mine = {p for p in psutil.Process().children(recursive=True) if p not in children}
         mine.update(p for p in psutil.process_iter() if _environment(p).get("TESTMESH_ACCEPTANCE_TOKEN") == token)
-        return [p for p in mine if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        return [p for p in mine if _lives(p)]
 
     try:
-        wait_until(lambda: not left(), f"the end of {[process.cmdline() for process in left()]}", 10)
+        wait_until(lambda: not left(), f"the end of {left()}")
     finally:
         for process in left():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
@@ -356,7 +366,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.requests.append(f"{self.command} {self.path}")
         first = self.server.requests.count(f"{self.command} {self.path}") == 1
         if self.path == "/hang" or (self.path == "/slow-once" and first):
-            self.server.closing.wait(30)
+            self.server.closing.wait(600)
             self.close_connection = True
             return
         self._answer()
@@ -383,19 +393,22 @@ class Site(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, *, listens: bool = True) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler, bind_and_activate=False)
+        self.server_bind()
+        if listens:
+            self.server_activate()
         self.requests: list[str] = []
         self.closing = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def closed_port() -> Iterator[int]:
+    """A port that nothing listens on, nor can while the test runs: it is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture
@@ -412,20 +425,17 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def late_site(closed_port: int) -> Iterator[str]:
+def late_site() -> Iterator[str]:
     """The URL of a :class:`Site` that starts to listen half a second later."""
-    sites: list[Site] = []
+    site = Site(listens=False)
 
     def serve() -> None:
-        sites.append(Site(closed_port))
-        sites[0].serve_forever(poll_interval=0.05)
+        site.server_activate()
+        site.serve_forever(poll_interval=0.05)
 
     timer = threading.Timer(0.5, serve)
     timer.start()
-    yield f"http://127.0.0.1:{closed_port}"
-    timer.cancel()
-    for started in sites:
-        started.shutdown()
+    yield site.url
+    site.shutdown()
     timer.join()
-    for started in sites:
-        started.server_close()
+    site.server_close()

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Workbench
 
-STEP = "{id: greet, action: broken.hello, timeout: 1s}"
+STEP = "{id: greet, action: broken.hello, timeout: 2m}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,7 +296,7 @@ TABLE = [
     ),
     Bad(
         name="hangs in /execute",
-        flow=_steps(STEP),
+        flow=_steps(STEP.replace("2m", "1s")),
         cause=("1s|1.00s|timed out|time",),
         line="greet",
         plugin=_plugin(at_execute="time.sleep(3600)"),

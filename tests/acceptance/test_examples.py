@@ -42,7 +42,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_examples(*args: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run ``pytest flows/`` in a process of its own, with every warning an error."""
     return subprocess.run(
-        [*PYTEST, *args], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [*PYTEST, *args], cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180
     )
 
 
@@ -115,7 +115,7 @@ def order_states(database: Path) -> list[str]:
             return []
 
 
-def wait_for_payment(database: Path, timeout_s: float = 30) -> None:
+def wait_for_payment(database: Path, timeout_s: float = 60) -> None:
     """Return when the bank is at work on an order; fail the test when that never happens."""
     end = time.monotonic() + timeout_s
     while order_states(database) != ["PENDING"]:
@@ -126,14 +126,22 @@ def wait_for_payment(database: Path, timeout_s: float = 30) -> None:
 @pytest.mark.usefixtures("no_process_left")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_an_interrupted_example_cancels_its_order(tmp_path: Path, signal_number: signal.Signals) -> None:
-    database = tmp_path / "shop0" / "shop.db"
-    args = ["-k", "declined", "--basetemp", str(tmp_path)]
+    shutil.copytree(ROOT / "flows", tmp_path / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    service = tmp_path / "flows" / "shop_service.py"
+    service.write_text(service.read_text().replace("PAYMENT_TAKES_S = 0.3", "PAYMENT_TAKES_S = 3"))
+    database = tmp_path / "temp" / "shop0" / "shop.db"
+    args = ["-k", "declined", "--basetemp", str(tmp_path / "temp")]
     with subprocess.Popen(
-        [*PYTEST, *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*PYTEST, *args],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as pytest_process:
         wait_for_payment(database)
         os.killpg(pytest_process.pid, signal_number)
-        output, errors = pytest_process.communicate(timeout=60)
+        output, errors = pytest_process.communicate(timeout=180)
 
     assert ["CANCELLED"] == order_states(database)
     assert 2 == pytest_process.returncode, output + errors

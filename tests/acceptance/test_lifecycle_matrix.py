@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tests.acceptance.conftest import Workbench
 
 MISBEHAVING = Path(__file__).parents[1] / "external" / "misbehaving.py"
-RUNS_AT_ONCE = 6
-GONE_WITHIN_S = 10.0
+RUNS_AT_ONCE = 4
+GONE_WITHIN_S = 30.0
 
 DETACHING = """
 const fs = require('fs');
@@ -62,8 +62,17 @@ import time
 import psutil
 import pytest
 
+from pytest_testmesh import session
+from pytest_testmesh.external.lifecycle import Limits
+from pytest_testmesh.external.pool import ExternalPlugins
+
 HERE = pathlib.Path(__file__).parent
 JOURNAL = HERE.parent / "journal.jsonl"
+
+
+def pytest_configure(config):
+    limits = Limits(start_s=200, shutdown_s=GRACE_S)
+    config.stash[session._EXTERNAL] = ExternalPlugins(session.plugins_dir(config), limits=limits)
 
 
 def write(entry):
@@ -89,7 +98,7 @@ def end(config, context):
 WAYS = {
     "pass": lambda: None,
     "fail": lambda: pytest.fail("the end of this run"),
-    "wait": lambda: time.sleep(100),
+    "wait": lambda: time.sleep(600),
     "exit": lambda: os._exit(3),
     "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
 }
@@ -139,6 +148,8 @@ class Way:
     strike: Callable[[Suite], None] | None = None
     args: tuple[str, ...] = ()
     mark: str = ""
+    grace_s: float = 5.0
+    """How long plugins may take to end after ``/shutdown``."""
     exit_codes: tuple[int, int] = (2, 2)
     """Without xdist, and with it."""
 
@@ -196,7 +207,7 @@ class Suite:
 
     def write(self) -> None:
         self.mesh.file(f"{self.name}/pytest.ini", "[pytest]\n")
-        self.mesh.file(f"{self.name}/conftest.py", CONFTEST)
+        self.mesh.file(f"{self.name}/conftest.py", CONFTEST.replace("GRACE_S", str(self.way.grace_s)))
         for kind in self.kinds:
             folder = f"{self.name}/plugins/{kind.plugin_id}"
             manifest = {"id": kind.plugin_id, "name": kind.name, "version": "1.0.0", "entry_point": kind.entry_point}
@@ -204,10 +215,10 @@ class Suite:
             code = DETACHING if kind.entry_point.endswith(".js") else MISBEHAVING.read_bytes()
             self.mesh.file(f"{folder}/{kind.entry_point}", code)
         for flow, end in zip(self.flows, self.way.ends, strict=False):
-            steps = [f"  - action: {kind.plugin_id}.run" for kind in self.kinds]
+            calls = [f"  - action: {kind.plugin_id}.run" for kind in self.kinds]
             config = json.dumps({"flow": flow, "flows": list(self.flows), "way": end})
-            steps.append(f"  - {{action: run.end, config: {config}}}")
-            self.mesh.flow(f"{self.name}/{flow}", "\n".join([self.way.mark, "steps:", *steps]))
+            steps = f"steps: [{{action: run.end, config: {config}}}]"
+            self.mesh.flow(f"{self.name}/{flow}", "\n".join([self.way.mark, "setup:", *calls, steps]))
 
     def run(self) -> Row:
         """Run it to its end, and see what it left."""
@@ -216,7 +227,7 @@ class Suite:
         if self.way.strike is not None:
             self._wait_until_all_is_up()
             self.way.strike(self)
-        done = self.mesh.finish(self.process, 90)
+        done = self.mesh.finish(self.process, 300)
         noted = self._noted()
         left = left_over(noted, GONE_WITHIN_S)
         for pid in {pid for pids in left.values() for pid in pids}:
@@ -227,7 +238,7 @@ class Suite:
         }
         return Row(way=self.way, exit_code=done.exit_code, cells=cells, output=done.text + done.errors)
 
-    def _wait_until_all_is_up(self, within_s: float = 60) -> None:
+    def _wait_until_all_is_up(self, within_s: float = 240) -> None:
         until = time.monotonic() + within_s
         while not all([self.name, flow] in self.mesh.journal for flow in self.flows):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -302,12 +313,12 @@ def interrupt_twice(suite: Suite) -> None:
     """Send a second Ctrl-C while plugins are given time to end: one that behaves has ended, others have not."""
     behaving = [psutil.Process(each.pid) for each in suite.plugin_processes("behaves")]
     suite.process.send_signal(signal.SIGINT)
-    psutil.wait_procs(behaving, timeout=30)
+    psutil.wait_procs(behaving, timeout=100)
     suite.process.send_signal(signal.SIGINT)
 
 
 def timeout_mark(method: str) -> str:
-    """Return a mark that gives the steps 3 s, and the start of the plugins before them any time it needs."""
+    """Return a mark that gives the steps 3 s, and the setup with start and calls of the plugins any time it needs."""
     return f"marks: [{{timeout: {{timeout: 3, method: {method}, func_only: true}}}}]"
 
 
@@ -316,7 +327,7 @@ ALONE_AND_XDIST = [
     Way(name="failing test, -x", ends=("fail", "fail"), args=("-x",), exit_codes=(1, 2)),
     Way(name="Ctrl-C to the group", strike=signal_group(signal.SIGINT)),
     Way(name="Ctrl-C to pytest only", strike=signal_pytest(signal.SIGINT)),
-    Way(name="Ctrl-C, then another", strike=interrupt_twice, exit_codes=(-2, -2)),
+    Way(name="Ctrl-C, then another", strike=interrupt_twice, grace_s=120, exit_codes=(-2, -2)),
     Way(name="SIGTERM to pytest", strike=signal_pytest(signal.SIGTERM), exit_codes=(2, -15)),
     Way(name="SIGHUP to the group", strike=signal_group(signal.SIGHUP), exit_codes=(-1, -1)),
     Way(name="SIGKILL of pytest", strike=signal_pytest(signal.SIGKILL), exit_codes=(-9, -9)),

@@ -56,7 +56,7 @@ def act(config, context):
         context.secrets.append(config["value"])
         raise ActionError("echo " + config["value"])
     if do == "hang":
-        time.sleep(60)
+        time.sleep(600)
     return dict(config)
 
 
@@ -156,7 +156,7 @@ def test_a_secret_in_somebody_elses_exception_is_masked(
             r"sub/conftest\.py:\d+: in act\n    pytest\.fail",
         ),
         (
-            "marks: [{timeout: 1}]\nsteps: [{id: out, action: u.act, config: {do: hang}}]",
+            "marks: [{timeout: {timeout: 2, func_only: true}}]\nsteps: [{id: out, action: u.act, config: {do: hang}}]",
             r'sub/a\.yaml:4: step 1/1 "out" \(u\.act\): Failed: Timeout',
             r"sub/conftest\.py:\d+: in act\n    time\.sleep",
         ),

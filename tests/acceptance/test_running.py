@@ -404,9 +404,9 @@ def test_on_error_retry_is_retry_with_its_defaults(mesh: Workbench) -> None:
 
 
 def test_no_delay_follows_the_last_attempt(mesh: Workbench) -> None:
-    mesh.flow("retrying", _script("[broken]", "retry: {max_attempts: 2, delay: 1s, backoff: exponential}"))
+    mesh.flow("retrying", _script("[broken]", "retry: {max_attempts: 2, delay: 2s, backoff: exponential}"))
 
-    assert 1 <= _seconds(mesh.run().cause) < 2.5
+    assert 2 <= _seconds(mesh.run().cause) < 2 + 4
 
 
 def test_config_is_filled_in_afresh_for_each_attempt(mesh: Workbench) -> None:
@@ -446,7 +446,7 @@ def test_eventually_repeats_until_everything_holds(mesh: Workbench) -> None:
 
 
 def test_eventually_ends_when_the_time_is_up(mesh: Workbench) -> None:
-    rest = """eventually: {within: 300ms, every: 20ms}, assert: ["state == 'DONE'"]"""
+    rest = """eventually: {within: 1s, every: 50ms}, assert: ["state == 'DONE'"]"""
     mesh.flow("polling", _script("[{state: NEW}]", rest))
 
     run = mesh.run()
@@ -466,7 +466,7 @@ def test_eventually_may_be_just_a_duration(mesh: Workbench) -> None:
 
 
 def test_what_comes_true_during_the_last_wait_is_still_seen(mesh: Workbench) -> None:
-    rest = "eventually: {within: 300ms, every: 1h}, assert: [n == 2]"
+    rest = "eventually: {within: 1s, every: 1h}, assert: [n == 2]"
     mesh.flow("polling", _script("[{n: 1}, {n: 2}]", rest))
 
     assert {"passed": 1} == mesh.run().outcomes
@@ -542,7 +542,7 @@ def test_eventually_stops_at_once_at_fail_if(mesh: Workbench) -> None:
 
 
 def test_a_time_out_of_eventually_shows_what_changed_between_attempts(mesh: Workbench) -> None:
-    rest = """eventually: {within: 300ms, every: 20ms}, assert: ["state == 'DONE'"]"""
+    rest = """eventually: {within: 2s, every: 50ms}, assert: ["state == 'DONE'"]"""
     mesh.flow("polling", _script("[{state: NEW}, {state: PENDING}, {state: STUCK}]", rest))
 
     assert re.search(r"NEW.*PENDING.*STUCK", mesh.run().problem)
@@ -572,11 +572,11 @@ def test_retry_and_eventually_on_one_step_is_a_flow_error(mesh: Workbench) -> No
 
 @pytest.mark.parametrize(
     "repeat",
-    ["retry: {max_attempts: 10000, delay: 20ms}", "eventually: {within: 1h, every: 20ms}"],
+    ["retry: {max_attempts: 10000, delay: 50ms}", "eventually: {within: 1h, every: 50ms}"],
     ids=["retry", "eventually"],
 )
 def test_the_timeout_of_a_step_bounds_all_attempts_together(mesh: Workbench, repeat: str) -> None:
-    mesh.flow("timing", _script("[{n: 1}]", f"timeout: 300ms, {repeat}, assert: [n == 2]"))
+    mesh.flow("timing", _script("[{n: 1}]", f"timeout: 1s, {repeat}, assert: [n == 2]"))
 
     run = mesh.run()
 
@@ -590,7 +590,7 @@ def test_the_timeout_of_the_action_bounds_one_attempt(mesh: Workbench, site: Sit
         f"""
         steps:
           - action: http_request
-            config: {{method: GET, url: "{site.url}/slow-once", timeout: 300ms}}
+            config: {{method: GET, url: "{site.url}/slow-once", timeout: 2s}}
             retry: {{max_attempts: 2, delay: 10ms}}
             assert: [status == 200]
         """,
@@ -612,6 +612,7 @@ def test_a_time_out_is_not_repeated_unless_the_author_asks(mesh: Workbench, site
 
     assert {"failed": 1} == run.outcomes
     assert re.search("300ms|0.3", run.cause)
+    mesh.wait_until(lambda: site.requests, "the request")
     assert ["GET /slow-once"] == site.requests
 
 
@@ -619,10 +620,10 @@ def test_the_timeout_of_the_flow_bounds_setup_and_steps_together(mesh: Workbench
     mesh.flow(
         "timing",
         """
-        timeout: 1s
-        setup: [{action: delay, config: {duration: 600ms}}]
+        timeout: 3s
+        setup: [{action: delay, config: {duration: 500ms}}]
         steps:
-          - {id: slow, action: delay, config: {duration: 600ms}}
+          - {id: slow, action: delay, config: {duration: 2800ms}}
           - {action: t.note, config: {say: never}}
         """,
     )
@@ -712,7 +713,7 @@ def test_everything_that_waits_respects_the_smallest_deadline(mesh: Workbench, s
     run = mesh.run()
 
     assert {"failed": 1} == run.outcomes
-    assert _seconds(run.cause) < 10
+    assert _seconds(run.cause) < 60
 
 
 @pytest.mark.parametrize("slow_step", SLOW, indirect=True)
@@ -731,7 +732,7 @@ def test_everything_that_waits_can_be_interrupted(mesh: Workbench, slow_step: st
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
 
-    run = mesh.finish(process, 20)
+    run = mesh.finish(process)
 
     assert 2 == run.exit_code
     assert ["started", "cleaned"] == mesh.journal
@@ -742,7 +743,7 @@ def test_everything_that_waits_can_be_ended_by_pytest_timeout(mesh: Workbench, s
     pytest.importorskip("pytest_timeout")
     mesh.flow("timing", f"steps: [{slow_step}}}]\nteardown: [{{action: t.note, config: {{say: cleaned}}}}]")
 
-    run = mesh.run("--timeout=1", "--timeout-method=signal")
+    run = mesh.run("--timeout=1", "--timeout-method=signal", "-o", "timeout_func_only=true")
 
     assert {"failed": 1} == run.outcomes
     assert "Timeout" in run.text
@@ -759,7 +760,7 @@ def test_durations_are_written_as_people_write_them(mesh: Workbench, duration: s
 def test_a_bare_number_is_seconds(mesh: Workbench) -> None:
     mesh.flow(
         "durations",
-        "steps: [{action: delay, config: {duration: 0.2}, assert: [duration_ms >= 200, duration_ms < 5000]}]",
+        "steps: [{action: delay, config: {duration: 0.2}, assert: [duration_ms >= 200, duration_ms < 60000]}]",
     )
 
     assert {"passed": 1} == mesh.run().outcomes
@@ -1032,7 +1033,7 @@ def test_teardown_runs_after_the_flows_time_is_up(mesh: Workbench) -> None:
     mesh.flow(
         "phases",
         """
-        timeout: 300ms
+        timeout: 2s
         fixtures: [house]
         steps: [{action: delay, config: {duration: 1h}}]
         teardown:
@@ -1056,7 +1057,7 @@ def test_teardown_runs_when_the_session_is_ended_by_a_signal(
         "setup": "[{action: t.note, config: {say: setup}}]",
         "steps": "[{action: t.note, config: {say: no step}}]",
     }
-    steps[phase] = "[{action: t.sleep, config: {say: waiting, seconds: 60}}]"
+    steps[phase] = "[{action: t.sleep, config: {say: waiting, seconds: 600}}]"
     mesh.flow(
         "a_first",
         f"""
@@ -1071,7 +1072,7 @@ def test_teardown_runs_when_the_session_is_ended_by_a_signal(
     mesh.wait_for_entry("waiting")
     process.send_signal(number)
 
-    run = mesh.finish(process, 20)
+    run = mesh.finish(process)
 
     assert 2 == run.exit_code
     assert ["teardown", "fixture down"] == mesh.journal[-2:]
@@ -1084,7 +1085,7 @@ def test_teardown_runs_when_the_session_is_ended_by_a_signal(
     [
         ((), signal.SIGINT),
         ((), signal.SIGTERM),
-        (("--timeout=1", "--timeout-method=signal"), None),
+        (("--timeout=3", "--timeout-method=signal", "-o", "timeout_func_only=true"), None),
         (("-n1",), signal.SIGINT),
         (("-n1",), signal.SIGKILL),
     ],
@@ -1096,13 +1097,19 @@ def test_no_plugin_outlives_a_run_however_it_ends(
     mesh: Workbench, args: tuple[str, ...], number: signal.Signals | None
 ) -> None:
     mesh.plugin("greeter")
-    mesh.flow("phases", "steps: [{action: greeter.hello}, {action: t.sleep, config: {say: waiting, seconds: 20}}]")
+    mesh.flow(
+        "phases",
+        """
+        setup: [{action: greeter.hello}]
+        steps: [{action: t.sleep, config: {say: waiting, seconds: 600}}]
+        """,
+    )
     process = mesh.start(*args)
     mesh.wait_for_entry("waiting")
     if number is not None:
         process.send_signal(number)
 
-    assert 0 != mesh.finish(process, 40).exit_code
+    assert 0 != mesh.finish(process).exit_code
 
 
 @pytest.mark.parametrize("answer", ["{n: 1}", "broken"], ids=["passed", "failed"])
@@ -1171,7 +1178,7 @@ def test_teardown_has_a_time_budget_of_its_own(mesh: Workbench) -> None:
     mesh.flow(
         "phases",
         """
-        timeout: 500ms
+        timeout: 2s
         steps: [{action: t.note, config: {say: step}}]
         teardown:
           - {action: t.note, config: {say: teardown}}
@@ -1183,7 +1190,7 @@ def test_teardown_has_a_time_budget_of_its_own(mesh: Workbench) -> None:
 
     assert {"passed": 1, "errors": 1} == run.outcomes
     assert '"hanging"' in run.cause
-    assert _seconds(run.cause) < 10
+    assert _seconds(run.cause) < 60
     assert ["step", "teardown"] == mesh.journal
 
 

@@ -84,7 +84,7 @@ def run(project: Path) -> Callable[..., Ended]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -130,7 +130,7 @@ def on_terminal(project: Path) -> Callable[..., Ended]:
                     _wait_until_it_waits(process.pid)
                     screen.write(keys.encode())
                     keys = ""
-            return Ended(process.wait(30), shown.decode().replace("\r\n", "\n"), "")
+            return Ended(process.wait(60), shown.decode().replace("\r\n", "\n"), "")
 
     return run
 
@@ -146,7 +146,7 @@ def _wait_until_it_waits(pid: int) -> None:
 
 
 def _read(descriptor: int) -> bytes:
-    ready, _, _ = select.select([descriptor], [], [], 30)
+    ready, _, _ = select.select([descriptor], [], [], 60)
     assert ready, "the command neither prints nor ends"
     try:
         return os.read(descriptor, 65536)

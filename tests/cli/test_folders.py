@@ -27,7 +27,7 @@ def folders_of_a_session(project: Path) -> str:
     (project / "conftest.py").write_text(SESSION)
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the others take a second to load
     command = [sys.executable, "-m", "pytest", "-p", "pytest_testmesh.plugin"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     told = project / "told.txt"
     assert told.exists(), done.stdout + done.stderr
     return told.read_text()

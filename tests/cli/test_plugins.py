@@ -43,7 +43,7 @@ def test_the_step_that_install_shows_runs_in_a_flow(run: Command, project: Path,
     shown = run("plugins", "install", source).out.partition("For example:\n")[2]
     (project / "order.yaml").write_text(f"flow:\n  name: Order\n  steps:\n{shown}")
 
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "order.yaml"], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "order.yaml"], capture_output=True, timeout=180)
 
     assert 0 == done.returncode, done.stdout.decode()
 
@@ -58,7 +58,7 @@ def test_a_session_knows_the_actions_of_an_installed_plugin_without_starting_it(
         "    print('known:', *external_plugins(session.config).names())\n"
     )
 
-    done = subprocess.run([sys.executable, "-m", "pytest", "-s"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-s"], capture_output=True, text=True, timeout=180)
 
     assert "known: shop shop.order\n" in done.stdout
 
@@ -280,7 +280,7 @@ def test_new_writes_a_plugin_whose_flow_passes(run: Command, project: Path) -> N
     ended = run("plugins", "new", "greeter")
     command = ended.out.splitlines()[-1].split()
 
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=180)
 
     assert ["pytest", "plugins/greeter"] == command
     assert "  plugins/greeter/manifest.json\n" in ended.out

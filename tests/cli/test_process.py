@@ -36,7 +36,7 @@ finally:
     ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, timeout=180)
 
     assert set() == HEAVY & set(done.stderr.split())
 
@@ -60,7 +60,7 @@ def test_every_command_explains_itself(call: Command, arguments: list[str]) -> N
     assert "Usage: testmesh" in call(*arguments, "--help").out
 
 
-def left_over(token: str, within_s: float = 5.0) -> list[psutil.Process]:
+def left_over(token: str, within_s: float = 30.0) -> list[psutil.Process]:
     """The processes with *token* in their environment that still live after a moment."""
     until = time.monotonic() + within_s
     while found := [process for process in psutil.process_iter() if _has(process, token)]:
@@ -113,7 +113,7 @@ def test_a_reader_that_goes_away_is_no_crash(project: Path, write_plugin: Comman
 
     with open(writing, "w") as pipe:
         done = subprocess.run(
-            [*TESTMESH, "plugins", "list"], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60
+            [*TESTMESH, "plugins", "list"], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=180
         )
 
     assert (1, "") == (done.returncode, done.stderr)
@@ -123,8 +123,8 @@ def test_closed_streams_are_no_crash(project: Path, write_plugin: Command) -> No
     write_plugin(project / "plugins" / "shop")
     command = 'exec "$@" <&- >&-'
 
-    listed = subprocess.run(["sh", "-c", command, "sh", *TESTMESH, "plugins", "list"], timeout=60)
-    asked = subprocess.run(["sh", "-c", command, "sh", *TESTMESH, "plugins", "uninstall", "shop"], timeout=60)
+    listed = subprocess.run(["sh", "-c", command, "sh", *TESTMESH, "plugins", "list"], timeout=180)
+    asked = subprocess.run(["sh", "-c", command, "sh", *TESTMESH, "plugins", "uninstall", "shop"], timeout=180)
 
     assert (0, 2) == (listed.returncode, asked.returncode)
 

@@ -38,23 +38,26 @@ def address(server: subprocess.Popen[str]) -> str:
 
 
 def test_it_serves_the_folder_that_the_other_commands_use(server: subprocess.Popen[str]) -> None:
-    with urllib.request.urlopen(f"{address(server)}/api/v1/plugins", timeout=30) as answer:
+    with urllib.request.urlopen(f"{address(server)}/api/v1/plugins", timeout=180) as answer:
         document = json.load(answer)
 
     assert ["shop"] == [each["manifest"]["id"] for each in document["plugins"]]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGHUP, 128 + signal.SIGHUP)],
+)
 def test_a_signal_ends_it_without_noise(server: subprocess.Popen[str], number: int, code: int) -> None:
-    with urllib.request.urlopen(f"{address(server)}/api/v1/plugins", timeout=30):
+    with urllib.request.urlopen(f"{address(server)}/api/v1/plugins", timeout=180):
         server.send_signal(number)
-    _, err = server.communicate(timeout=30)
+    _, err = server.communicate(timeout=180)
 
     assert (code, "") == (server.returncode, err)
 
 
 def test_without_its_extra_it_says_what_to_install(project: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT_FASTAPI, "serve"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", WITHOUT_FASTAPI, "serve"], capture_output=True, text=True, timeout=180)
 
     assert (1, "") == (done.returncode, done.stdout)
     assert "Error: testmesh serve needs fastapi\nhint: pip install 'pytest-testmesh[server]'\n" == done.stderr

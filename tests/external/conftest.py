@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,12 @@ class Processes:
     def kill(self) -> None:
         """Kill those that live now, and wait until the end of each can be seen by whoever started it."""
         for process in self.running():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
             while _lives(process):
                 time.sleep(0.005)
 
-    def left_over(self, within_s: float = 3.0) -> list[psutil.Process]:
+    def left_over(self, within_s: float = 30.0) -> list[psutil.Process]:
         """Return the plugins' processes that still live after *within_s*: a killed one needs a moment."""
         until = time.monotonic() + within_s
         while (found := self.running()) and time.monotonic() < until:

@@ -4,6 +4,7 @@ Everything is written to the socket as bytes, one connection at a time, each kep
 Each process that it starts writes itself down in the file ``processes`` of its folder: id, group, session.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -125,6 +126,11 @@ def listens_elsewhere():
         time.sleep(600)
 
 
+def listens_on_another_address():
+    with socket.create_server(("127.0.0.2", PORT)):
+        time.sleep(600)
+
+
 def listens_late():
     time.sleep(0.4)
     Plugin().run()
@@ -150,7 +156,7 @@ def stranger(behaviour):
     if child == 0:
         os.setsid()
         if os.fork() == 0:
-            signal.alarm(20)
+            signal.alarm(120)
             environment = {**os.environ, "PLUGIN_ID": behaviour}
             del environment["TESTMESH_GUARD"]
             os.execve(sys.executable, [sys.executable, __file__], environment)
@@ -164,13 +170,16 @@ def stranger_on_its_port():
 
 
 def closes_all():
+    """Close each connection, until there is a file ``over``."""
     with socket.create_server(("127.0.0.1", PORT)) as listener:
-        while True:
-            listener.accept()[0].close()
+        listener.settimeout(0.1)
+        while not os.path.exists("over"):
+            with contextlib.suppress(TimeoutError):
+                listener.accept()[0].close()
 
 
-def port_taken_once():
-    """Find the port taken at the first start, as after a race for it."""
+def port_taken_once(then):
+    """Find the port taken at the first start, as after a race for it, and *then* do what is done about it."""
     if not os.path.exists("taken"):
         open("taken", "w").close()
         stranger("closes-all")
@@ -180,7 +189,8 @@ def port_taken_once():
                 break
             except ConnectionRefusedError:
                 time.sleep(0.01)
-        raise OSError("Address already in use")
+        then()
+    open("over", "w").close()
     Plugin().run()
 
 
@@ -299,9 +309,10 @@ def dies_once(connection, body):
     connection.sendall(http(success(ok=True)))
 
 
-def hangs_once(connection, body):
-    if not os.path.exists("hung"):
-        open("hung", "w").close()
+def hangs_until_cured(connection, body):
+    """Hang until there is a file of that name; the file ``hangs`` tells that it does."""
+    if not os.path.exists("cured"):
+        open("hangs", "w").close()
         time.sleep(600)
     connection.sendall(http(success(ok=True)))
 
@@ -348,15 +359,22 @@ def endless_chunks(connection, body):
         connection.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
 
-def answers_then_closes(connection, body):
-    connection.sendall(http(success(pid=os.getpid())))
+def answer_and_close(connection, answer):
+    """Send the end together with the answer: one that came later could be overtaken by the next call."""
+    if hasattr(socket, "TCP_CORK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    connection.sendall(answer)
+    connection.shutdown(socket.SHUT_WR)
     raise Close
+
+
+def answers_then_closes(connection, body):
+    answer_and_close(connection, http(success(pid=os.getpid())))
 
 
 def closes_after(data):
     def answer(connection, body):
-        connection.sendall(data)
-        raise Close
+        answer_and_close(connection, data)
 
     return answer
 
@@ -410,23 +428,23 @@ def long_error(size):
 
 
 def closes_at_random(connection, body):
-    connection.sendall(http(success(ok=True)))
     if os.urandom(1)[0] < 128:
-        raise Close
+        answer_and_close(connection, http(success(ok=True)))
+    connection.sendall(http(success(ok=True)))
 
 
 def answers_its_last_call(connection):
-    """Close every other socket, then answer: in this order, so that the next connection is refused for certain."""
+    """Close every other socket, then answer and say that this one ends: what is asked next is refused for certain."""
     os.closerange(3, connection.fileno())
     os.closerange(connection.fileno() + 1, 100)
-    connection.sendall(http(success(pid=os.getpid())))
+    connection.sendall(http(success(pid=os.getpid()), headers=["Connection: close"]))
     connection.shutdown(socket.SHUT_RDWR)
 
 
 def leaves_after_answer(connection, body):
     """Answer, and end a moment later: a call in between finds nobody who listens."""
     answers_its_last_call(connection)
-    time.sleep(0.3)
+    time.sleep(0.1)  # less than what a caller who is refused waits for the end
     os._exit(5)
 
 
@@ -600,11 +618,13 @@ BEHAVIOURS = {
     "killed-at-start": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "never-listens": never_listens,
     "listens-elsewhere": listens_elsewhere,
+    "listens-on-another-address": listens_on_another_address,
     "listens-late": listens_late,
     "healthy-late": healthy_late,
     "stranger-on-its-port": stranger_on_its_port,
     "child-on-its-port": child_on_its_port,
-    "port-taken-once": port_taken_once,
+    "port-taken-once": lambda: port_taken_once(lambda: sys.exit("Address already in use")),
+    "childs-port-taken-once": lambda: port_taken_once(lambda: time.sleep(600)),
     "closes-all": closes_all,
     "starting-then-exits": starting_then_exits,
     "orphan-on-its-port": orphan_on_its_port,
@@ -660,7 +680,7 @@ BEHAVIOURS = {
     "http-413": executes(http(b"", "413 Content Too Large")),
     "redirect": executes(http(b"", "302 Found", headers=["Location: http://127.0.0.1:9/"])),
     "hangs": executes(hangs),
-    "hangs-once": executes(hangs_once),
+    "hangs-until-cured": executes(hangs_until_cured),
     "drips-headers": executes(drips(b"HTTP/1.1 200 OK\r\n" + b"X-Header: 1\r\n" * 1000)),
     "drips-body": executes(drips(http(success(x="y" * 5000)))),
     "dies": executes(dies),

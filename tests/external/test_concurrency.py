@@ -20,6 +20,7 @@ from pytest_testmesh.external.discovery import discover
 from pytest_testmesh.external.info_cache import InfoCache
 
 CALLERS = 8
+MOST_KILLS = 30
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def at_once():
 
     def run(function: Callable[[int], object], count: int = CALLERS) -> list[Future]:
         with ThreadPoolExecutor(count) as executor:
-            return list(as_completed([executor.submit(function, number) for number in range(count)], timeout=60))
+            return list(as_completed([executor.submit(function, number) for number in range(count)], timeout=300))
 
     return run
 
@@ -42,7 +43,7 @@ def test_calls_to_a_plugin_with_threads_really_run_at_once(add_plugin, make_pool
     add_plugin("meets")
     pool = make_pool()
 
-    done = at_once(lambda _: pool.call("meets.run", {"calls": CALLERS}, timeout_s=20))
+    done = at_once(lambda _: pool.call("meets.run", {"calls": CALLERS}, timeout_s=120))
 
     assert [{"ok": True}] * CALLERS == [each.result() for each in done]
 
@@ -55,7 +56,7 @@ def test_no_call_waits_behind_an_idle_connection_of_ours(add_plugin, make_pool, 
     def call(number):
         for _ in range(10):
             time.sleep(random.random() / 200)
-            pool.call("echoes.run", timeout_s=10)
+            pool.call("echoes.run", timeout_s=120)
         return number
 
     assert list(range(CALLERS)) == sorted(each.result() for each in at_once(call))
@@ -80,7 +81,7 @@ def test_a_crash_under_many_calls_fails_only_those_that_were_under_way(add_plugi
         for turn in range(20):
             die = number == 0 and turn == 5
             try:
-                pool.call("dies-when-told.run", {"die": die}, timeout_s=20)
+                pool.call("dies-when-told.run", {"die": die}, timeout_s=120)
                 outcomes.append("passed")
             except ExternalPluginError as exc:
                 outcomes.append(exc.message)
@@ -102,16 +103,17 @@ def test_a_plugin_that_is_killed_again_and_again_runs_no_call_twice(add_plugin, 
 
     def kill():
         """Kill the plugin at a random moment, each time after it has served a call or more."""
-        while wait_for_growth(folder / "calls", over):
-            time.sleep(random.random() / 50)
-            processes.kill()
+        for _ in range(MOST_KILLS):
+            if wait_for_growth(folder / "calls", over):
+                time.sleep(random.random() / 50)
+                processes.kill()
 
     def call(number):
         outcomes = {}
         for turn in range(50):
             name = f"{number}.{turn}"
             try:
-                pool.call("writes-down.run", {"name": name}, timeout_s=20)
+                pool.call("writes-down.run", {"name": name}, timeout_s=120)
                 outcomes[name] = "passed"
             except ExternalPluginError as exc:
                 outcomes[name] = exc.message
@@ -152,12 +154,12 @@ def test_stop_ends_calls_that_are_under_way(add_plugin, make_pool, processes, be
     pool = make_pool(shutdown_s=0.3)
     pool.prepare([behaviour])
     with ThreadPoolExecutor(4) as executor:
-        calls = [executor.submit(pool.call, f"{behaviour}.run", timeout_s=60) for _ in range(4)]
+        calls = [executor.submit(pool.call, f"{behaviour}.run", timeout_s=600) for _ in range(4)]
         connected_to(processes, 4)
 
         pool.stop()
 
-        errors = [call.exception(timeout=20) for call in calls]
+        errors = [call.exception(timeout=60) for call in calls]
     assert [ExternalPluginError] * 4 == [type(error) for error in errors]
     assert [] == processes.left_over()
 
@@ -165,7 +167,7 @@ def test_stop_ends_calls_that_are_under_way(add_plugin, make_pool, processes, be
 def connected_to(processes, count):
     """Return when *count* connections to the plugin stand, so that all calls are under way."""
     [plugin] = processes.running()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     port = int(plugin.environ()["PLUGIN_PORT"])
     while (
         len([each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port])
@@ -193,7 +195,9 @@ def test_each_xdist_worker_has_one_set_of_processes(pytester, add_plugin, plugin
         """
     )
 
-    run = pytester.runpytest_subprocess("-n2", "-p", "no:randomly", f"--testmesh-plugins-dir={plugins_dir}", timeout=60)
+    run = pytester.runpytest_subprocess(
+        "-n2", "-p", "no:randomly", f"--testmesh-plugins-dir={plugins_dir}", timeout=120
+    )
 
     run.assert_outcomes(passed=8)
     calls = [line.split() for line in (pytester.path / "calls").read_text().splitlines()]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -148,18 +148,19 @@ def test_a_plugin_killed_between_two_steps_is_started_again_and_it_is_told(
 def test_after_a_time_out_the_process_is_killed_and_the_next_step_gets_a_new_one(
     add_plugin, make_pool, make_context, processes
 ):
-    add_plugin("hangs-once")
+    folder = add_plugin("hangs-until-cured")
     pool = make_pool()
-    action = pool.find("hangs-once.run")
-    pool.prepare(["hangs-once.run"])
+    action = pool.find("hangs-until-cured.run")
+    pool.prepare(["hangs-until-cured.run"])
     with pytest.raises(ActionTimeoutError):
         action.run({}, make_context(Deadline.after(0.3, "step timeout 300ms")))
     assert [] == processes.left_over()
+    (folder / "cured").touch()
     context = make_context()
 
     assert {"ok": True} == action.run({}, context)
 
-    assert ["plugin hangs-once was started again: it was killed while it still ran an earlier step"] == [
+    assert ["plugin hangs-until-cured was started again: it was killed while it still ran an earlier step"] == [
         log["message"] for log in context.logs
     ]
 
@@ -188,25 +189,39 @@ class Interrupt(BaseException):
 def test_an_interrupted_call_ends_the_process_so_that_teardown_finds_a_new_one(
     add_plugin, make_pool, make_context, processes
 ):
-    import signal
+    folder = add_plugin("hangs-until-cured")
+    pool = make_pool(execute_s=120)
+    with interrupted_when((folder / "hangs").exists), pytest.raises(Interrupt):
+        pool.call("hangs-until-cured.run")
+
+    assert [] == processes.left_over()
+    (folder / "cured").touch()
+    assert {"ok": True} == pool.call("hangs-until-cured.run")
+
+
+@contextmanager
+def interrupted_when(holds):
+    """Raise `Interrupt` in the main thread as soon as *holds*."""
 
     def interrupt(number, frame):
         raise Interrupt
 
-    add_plugin("hangs-once")
-    pool = make_pool()
-    pool.prepare(["hangs-once.run"])
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        with pytest.raises(Interrupt):
-            pool.call("hangs-once.run")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    def strike():
+        while not holds():
+            if over.wait(0.01):
+                return
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
 
-    assert [] == processes.left_over()
-    assert {"ok": True} == pool.call("hangs-once.run")
+    over = threading.Event()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    striker = threading.Thread(target=strike)
+    striker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        striker.join()
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_start_cut_short_by_a_step_does_not_count_as_broken(add_plugin, make_pool, make_context):
@@ -223,7 +238,7 @@ def test_a_connection_that_the_plugin_closed_while_idle_is_replaced(add_plugin, 
     add_plugin("answers-then-closes")
     pool = make_pool()
     pids_seen = {pool.call("answers-then-closes.run")["pid"]}
-    time.sleep(0.1)
+    time.sleep(0.5)
 
     pids_seen |= {pool.call("answers-then-closes.run")["pid"] for _ in range(300)}
 
@@ -255,7 +270,7 @@ def test_calls_at_once_do_not_lock_a_plugin_that_serves_one_kept_connection_at_a
 
     def call():
         for _ in range(5):
-            outputs.append(pool.call("echoes.run", timeout_s=20)["pid"])
+            outputs.append(pool.call("echoes.run", timeout_s=60)["pid"])
 
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
@@ -279,12 +294,12 @@ def test_nothing_is_left_after_stop(add_plugin, make_pool, processes, behaviour)
     pool.stop()
     pool.stop()
 
-    assert [] == processes.left_over(within_s=1.0)
+    assert [] == processes.left_over()
 
 
 def test_a_plugin_that_waits_for_open_connections_before_it_ends_is_not_kept_waiting(add_plugin, make_pool):
     folder = add_plugin("waits-for-connections")
-    pool = make_pool()
+    pool = make_pool(shutdown_s=60)
     pool.call("waits-for-connections.run")
 
     pool.stop()
@@ -301,7 +316,7 @@ def test_a_stopped_process_is_ended_too(add_plugin, make_pool, processes):
 
     pool.stop()
 
-    assert [] == processes.left_over(within_s=1.0)
+    assert [] == processes.left_over()
 
 
 def test_what_a_crashed_plugin_leaves_behind_is_killed_at_once(add_plugin, make_pool, processes):
@@ -311,30 +326,28 @@ def test_what_a_crashed_plugin_leaves_behind_is_killed_at_once(add_plugin, make_
     with pytest.raises(ExternalPluginError, match="exited with code 1"):
         pool.call("leaves-children-and-dies.run")
 
-    assert [] == processes.left_over(within_s=1.0)
+    assert [] == processes.left_over()
 
 
-def test_the_grace_is_given_to_all_at_once(add_plugin, make_pool, processes):
-    for number in range(3):
-        add_plugin("ignores-shutdown" if number == 0 else f"ignores-{number}", code=IGNORES)
-    pool = make_pool(shutdown_s=0.6)
-    pool.prepare(["ignores-shutdown", "ignores-1", "ignores-2"])
-    began = time.monotonic()
+def test_the_grace_is_given_to_all_at_once(add_plugin, make_pool):
+    folders = [add_plugin(f"waits-for-all-{number}", code=WAITS_FOR_ALL) for number in range(3)]
+    pool = make_pool(shutdown_s=60)
+    pool.prepare([folder.name for folder in folders])
 
     pool.stop()
 
-    assert 0.5 < time.monotonic() - began < 1.7
+    assert [True] * 3 == [(folder / "ended").exists() for folder in folders]
 
 
 def test_a_plugin_without_shutdown_does_not_cost_the_grace(add_plugin, make_pool, processes):
     add_plugin("no-shutdown", code=IGNORES.replace("do_POST = do_GET", ""))
-    pool = make_pool(shutdown_s=30)
+    pool = make_pool(shutdown_s=120)
     pool.prepare(["no-shutdown"])
     began = time.monotonic()
 
     pool.stop()
 
-    assert 15 > time.monotonic() - began
+    assert 60 > time.monotonic() - began
     assert [] == processes.left_over()
 
 
@@ -353,6 +366,19 @@ class Handler(BaseHTTPRequestHandler):
 
 HTTPServer(("127.0.0.1", int(os.environ["PLUGIN_PORT"])), Handler).serve_forever()
 """
+WAITS_FOR_ALL = IGNORES.replace(
+    "do_POST = do_GET",
+    """
+    def do_POST(self):
+        import time
+        self.do_GET()
+        open("asked", "w").close()
+        while not all(os.path.exists(f"../waits-for-all-{number}/asked") for number in range(3)):
+            time.sleep(0.01)
+        open("ended", "w").close()
+        os._exit(0)
+""",
+)
 
 
 def test_after_stop_nothing_is_started_any_more(add_plugin, make_pool, processes):
@@ -375,7 +401,7 @@ def test_stop_ends_a_plugin_that_is_still_starting(add_plugin, make_pool, proces
         time.sleep(0.01)
 
     pool.stop()
-    starting.join(timeout=10)
+    starting.join(timeout=60)
 
     assert not starting.is_alive()
     assert [] == processes.left_over()
@@ -398,7 +424,7 @@ def test_an_interpreter_that_ends_without_stop_leaves_nothing(add_plugin, plugin
     )
 
     assert ("{'ok': True}\n", "") == (done.stdout, done.stderr)
-    assert [] == processes.left_over(within_s=1.0)
+    assert [] == processes.left_over()
 
 
 def test_what_a_plugin_started_ends_when_the_session_is_killed_between_the_ends_of_both(add_plugin, plugins_dir):
@@ -417,7 +443,7 @@ def test_what_a_plugin_started_ends_when_the_session_is_killed_between_the_ends_
     written = (plugins_dir / "forgets-and-strikes" / "processes").read_text().splitlines()
     started = [int(line.split()[0]) for line in written]
     assert 2 == len(started)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while any(map(psutil.pid_exists, started)):
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -448,11 +474,13 @@ def test_what_a_plugin_prints_to_stdout_before_it_exits_is_its_reason(add_plugin
 
 def test_a_plugin_whose_shutdown_fails_is_not_given_the_whole_grace(add_plugin, make_pool, processes):
     add_plugin("drops-shutdown")
-    pool = make_pool(shutdown_s=60)
+    pool = make_pool(shutdown_s=120)
     pool.call("drops-shutdown.run")
+    began = time.monotonic()
 
     pool.stop()
 
+    assert 60 > time.monotonic() - began
     assert [] == processes.running()
 
 
@@ -484,17 +512,3 @@ def test_a_reaper_that_was_killed_is_started_again_with_the_next_step(add_plugin
 
     (second,) = set(processes.running_with_reaper()) - set(processes.running())
     assert first.pid != second.pid
-
-
-def test_a_plugin_that_listens_on_another_address_is_told_so(add_plugin, make_pool):
-    code = """
-import os, socket, time
-server = socket.create_server(("127.0.0.2", int(os.environ["PLUGIN_PORT"])))
-time.sleep(60)
-"""
-    add_plugin("elsewhere", code=code)
-
-    with pytest.raises(PluginStartError) as caught:
-        make_pool(start_s=1).call("elsewhere.run")
-
-    assert re.fullmatch(r"it listens on port \d+ of another address; listen on 127\.0\.0\.1", caught.value.hint)

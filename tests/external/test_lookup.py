@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import pytest
 
@@ -155,15 +157,81 @@ def test_prepare_asks_all_for_a_name_that_tells_nothing(offer, make_pool, starte
     assert "two" == pool.call("beta.run")["by"]
 
 
-def test_plugins_start_side_by_side(add_plugin, make_pool):
-    for number in range(4):
-        add_plugin(f"slow-{number}", code=f"import time; time.sleep(0.7)\n{SERVER.format(actions=[])}")
+WAITS_FOR_ALL = """
+import os, time
+open("started", "w").close()
+while not all(os.path.exists(f"../waits-for-all-{number}/started") for number in range(4)):
+    time.sleep(0.01)
+"""
+
+
+def test_plugins_start_side_by_side(add_plugin, make_pool, started):
+    ids = [f"waits-for-all-{number}" for number in range(4)]
+    for plugin_id in ids:
+        add_plugin(plugin_id, code=WAITS_FOR_ALL + SERVER.format(actions=[]))
+
+    make_pool(start_s=60).prepare(ids)
+
+    assert ids == started()
+
+
+HELD = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open("here", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def held(add_plugin):
+    """The folder of a plugin that offers ``held.run``, and starts once there is a file ``go`` in it."""
+    return add_plugin("held", code=HELD + SERVER.format(actions=["held.run"]))
+
+
+def test_nobody_waits_for_the_start_of_a_plugin_that_somebody_else_needs(offer, make_pool, held):
+    offer("quick", "quick.run")
+    pool = make_pool(start_s=600)
+
+    pool.start_soon(["held.run", "quick.run"])
+
+    assert "quick" == pool.call("quick.run")["by"]
+    (held / "go").touch()
+    assert "held" == pool.call("held.run")["by"]
+
+
+def test_who_looks_an_action_up_waits_for_the_start_that_tells_whose_it_is(offer, make_pool, held):
+    offer("other", "thing.run")
+    pool = make_pool(start_s=600)
+    pool.start_soon(["thing.run"])
+    with ThreadPoolExecutor() as executor:
+        looked_up = executor.submit(pool.find, "thing.run")
+        with pytest.raises(FutureTimeoutError):
+            looked_up.result(timeout=0.5)
+        (held / "go").touch()
+
+        assert "plugin other" == looked_up.result().provider
+
+
+def test_a_start_that_fails_is_told_to_those_who_look_the_action_up(add_plugin, make_pool):
+    add_plugin("unlucky", code="raise SystemExit('no luck')")
     pool = make_pool()
-    began = time.monotonic()
+    pool.start_soon(["unlucky.run"])
 
-    pool.prepare([f"slow-{number}" for number in range(4)])
+    with pytest.raises(PluginStartError, match="no luck"):
+        pool.find("unlucky.run")
 
-    assert time.monotonic() - began < 4 * 0.7
+
+def test_the_end_does_not_wait_for_a_start(make_pool, held, started):
+    pool = make_pool(start_s=600, shutdown_s=600)
+    pool.start_soon(["held.run"])
+    while not (held / "here").exists():
+        time.sleep(0.01)
+
+    pool.stop()
+
+    assert [] == started()
 
 
 @pytest.mark.parametrize("name", ["nightly", "nightly.run"])

@@ -23,36 +23,6 @@ AT_START = {
         PluginStartError,
         "exited with code 3 before it was healthy: RuntimeError: migration failed",
     ),
-    "never-listens": (
-        PluginStartError,
-        r"did not listen on 127\.0\.0\.1:\d+ within the start limit of 1\.00s: thinking",
-    ),
-    "listens-elsewhere": (PluginStartError, r"did not listen on 127\.0\.0\.1:\d+ within the start limit of 1\.00s"),
-    "health-starting": (
-        PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: status is 'starting', not \"healthy\"",
-    ),
-    "health-without-status": (
-        PluginStartError,
-        'did not become healthy within the start limit of 1.00s: GET /health: the answer has no "status": {"ok": true}',
-    ),
-    "health-not-json": (
-        PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: the answer is not JSON: I am fine",
-    ),
-    "health-500": (
-        PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: HTTP 500: <h1>oops</h1>",
-    ),
-    "health-hangs": (
-        PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: no answer",
-    ),
-    "health-drops": (
-        PluginStartError,
-        "did not become healthy within the start limit of 1.00s: GET /health: it closed the connection "
-        "without an answer",
-    ),
     "info-404": (PluginProtocolError, 'GET /info: HTTP 404: {"error": "not found"}'),
     "info-not-json": (PluginProtocolError, "GET /info: the answer is not JSON: <html>"),
     "info-other-json": (
@@ -63,9 +33,46 @@ AT_START = {
     "info-action-text": (PluginProtocolError, "GET /info: actions[0] is a text, not an object: {"),
     "info-action-no-id": (PluginProtocolError, "GET /info: actions[0].id is missing: {"),
     "info-schema-text": (PluginProtocolError, "GET /info: actions[0].schema is a text, not an object: {"),
-    "info-hangs": (PluginStartError, "did not answer GET /info within the start limit of 1.00s"),
     "info-dies": (PluginStartError, "exited with code 7 while it ran GET /info: ValueError: out of luck"),
 }
+
+START_S = 10.0
+"""Time enough for every plugin that is only told when it is over to come as far as its fault."""
+NO_PORT_HINT = "the port to listen on is in the environment variable PLUGIN_PORT"
+AT_THE_LIMIT = {
+    "never-listens": ("did not listen on 127.0.0.1:PORT within the start limit of 10s: thinking", NO_PORT_HINT),
+    "listens-elsewhere": (
+        "did not listen on 127.0.0.1:PORT within the start limit of 10s",
+        f"{NO_PORT_HINT}; it listens on PORT",
+    ),
+    "listens-on-another-address": (
+        "did not listen on 127.0.0.1:PORT within the start limit of 10s",
+        "it listens on port PORT of another address; listen on 127.0.0.1",
+    ),
+    "health-starting": (
+        "did not become healthy within the start limit of 10s: GET /health: status is 'starting', not \"healthy\"",
+        None,
+    ),
+    "health-without-status": (
+        'did not become healthy within the start limit of 10s: GET /health: the answer has no "status": {"ok": true}',
+        None,
+    ),
+    "health-not-json": (
+        "did not become healthy within the start limit of 10s: GET /health: the answer is not JSON: I am fine",
+        None,
+    ),
+    "health-500": (
+        "did not become healthy within the start limit of 10s: GET /health: HTTP 500: <h1>oops</h1>",
+        None,
+    ),
+    "health-hangs": ("did not become healthy within the start limit of 10s: GET /health: no answer", None),
+    "health-drops": (
+        "did not become healthy within the start limit of 10s: GET /health: it closed the connection without an answer",
+        None,
+    ),
+    "info-hangs": ("did not answer GET /info within the start limit of 10s", None),
+}
+"""What is told, and the hint."""
 
 IN_EXECUTE = {
     "fails": (ActionError, "NO_STOCK: nothing left"),
@@ -151,16 +158,37 @@ UNUSUAL = [
 )
 def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, behaviour, kind, text):
     add_plugin(behaviour)
-    pool = make_pool(start_s=1.0, shutdown_s=0.2)
+    pool = make_pool(start_s=120, shutdown_s=0.2)
 
     with pytest.raises(kind) as caught:
         pool.call(f"{behaviour}.run")
 
     assert type(caught.value) is kind
     assert behaviour == caught.value.plugin_id
-    pattern = text if "\\" in text else re.escape(text)
-    assert re.match(rf"plugin {behaviour}:? {pattern}", caught.value.message)
+    assert re.match(rf"plugin {behaviour}:? {re.escape(text)}", caught.value.message)
     assert "\n" not in caught.value.message
+
+
+def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool):
+    """They start side by side, so that all of them together take no longer than one."""
+    for behaviour in AT_THE_LIMIT:
+        add_plugin(behaviour)
+    pool = make_pool(start_s=START_S, shutdown_s=0.2)
+
+    pool.prepare(AT_THE_LIMIT)
+
+    assert AT_THE_LIMIT == {behaviour: failed_start(pool, behaviour) for behaviour in AT_THE_LIMIT}
+
+
+def failed_start(pool, behaviour):
+    """Return message, without the plugin's name, and hint; ports are all written alike."""
+    with pytest.raises(PluginStartError) as caught:
+        pool.call(f"{behaviour}.run")
+    message = caught.value.message.removeprefix(f"plugin {behaviour} ")
+    return (
+        re.sub(r"(127\.0\.0\.1:)\d+", r"\1PORT", message),
+        caught.value.hint and re.sub(r"(?<= )\d+\b(?!\.)", "PORT", caught.value.hint),
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +200,7 @@ def test_a_failed_call_is_told_by_its_cause(add_plugin, make_pool, behaviour, ki
     slow = issubclass(kind, ActionTimeoutError)
 
     with pytest.raises(kind) as caught:
-        pool.call(f"{behaviour}.run", timeout_s=0.5 if slow else 20)
+        pool.call(f"{behaviour}.run", timeout_s=0.5 if slow else 120)
 
     assert type(caught.value) is kind
     assert text.format(id=behaviour) in caught.value.message
@@ -183,7 +211,7 @@ def test_an_unusual_answer_is_understood_again_and_again(add_plugin, make_pool, 
     add_plugin(behaviour)
     pool = make_pool(shutdown_s=0.5)
 
-    assert [{"ok": True}] * 3 == [pool.call(f"{behaviour}.run", timeout_s=10) for _ in range(3)]
+    assert [{"ok": True}] * 3 == [pool.call(f"{behaviour}.run", timeout_s=120) for _ in range(3)]
 
 
 def test_null_counts_as_left_out(add_plugin, make_pool):
@@ -204,9 +232,9 @@ def test_a_plugin_that_exits_is_told_at_once_not_after_the_start_limit(add_plugi
     began = time.monotonic()
 
     with pytest.raises(PluginStartError):
-        make_pool(start_s=60).call("exits-at-once.run")
+        make_pool(start_s=600).call("exits-at-once.run")
 
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_a_start_error_carries_the_last_lines_of_stderr(add_plugin, make_pool):
@@ -218,29 +246,21 @@ def test_a_start_error_carries_the_last_lines_of_stderr(add_plugin, make_pool):
     assert ("Traceback (most recent call last):", "  File ...", "RuntimeError: no database") == caught.value.stderr
 
 
-def test_the_hint_names_the_port_that_it_listens_on_instead(add_plugin, make_pool):
-    add_plugin("listens-elsewhere")
-
-    with pytest.raises(PluginStartError) as caught:
-        make_pool(start_s=1.0).call("listens-elsewhere.run")
-
-    assert re.search(r"PLUGIN_PORT; it listens on \d+$", caught.value.hint)
-
-
 def test_a_stranger_that_answers_on_the_port_is_not_taken_for_the_plugin(add_plugin, make_pool, processes):
     add_plugin("stranger-on-its-port")
 
     with pytest.raises(PluginStartError, match="found its port taken by another program, 3 times in a row"):
         make_pool().call("stranger-on-its-port.run")
 
-    for stranger in processes.running():
-        stranger.kill()
+    processes.kill()
 
 
-def test_a_port_that_another_program_took_first_is_replaced_by_another(add_plugin, make_pool, processes):
-    add_plugin("port-taken-once")
+@pytest.mark.parametrize("behaviour", ["port-taken-once", "childs-port-taken-once"])
+def test_a_port_that_another_program_took_first_is_replaced_by_another(add_plugin, make_pool, processes, behaviour):
+    """Also where the plugin does not end by it: what found the port taken may be a child of its first process."""
+    add_plugin(behaviour)
 
-    assert {"ok": True} == make_pool().call("port-taken-once.run")
+    assert {"ok": True} == make_pool().call(f"{behaviour}.run")
 
     processes.kill()
 

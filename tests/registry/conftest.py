@@ -83,7 +83,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[psu
         return [process for process in psutil.process_iter() if _carries(process, token)]
 
     yield living
-    until = time.monotonic() + 3
+    until = time.monotonic() + 30
     while (left := living()) and time.monotonic() < until:
         time.sleep(0.02)
     assert [] == left
@@ -105,7 +105,7 @@ def make_registry(
         return PluginRegistry(
             plugins_dir,
             cache_path=cache_path,
-            limits=Limits(**{"start_s": 20, **limits}),  # type: ignore[arg-type]
+            limits=Limits(**{"start_s": 120, **limits}),  # type: ignore[arg-type]
             reserved={"kafka", "http_request"},
             copy_limits=copy_limits,
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pytest_testmesh.errors import PluginRefusedError
+from pytest_testmesh.errors import PluginRefusedError, RegistryError
 from pytest_testmesh.registry.copying import CopyLimits, copy_plugin
 
 
@@ -228,5 +230,26 @@ def test_one_file_of_another_user_is_enough(source, target, name):
 def test_what_cannot_be_read_is_told(source, target):
     (source / "server.py").chmod(0)
 
-    with pytest.raises(PluginRefusedError, match=r"server\.py cannot be copied: Permission denied"):
+    with pytest.raises(PluginRefusedError, match=r"server\.py cannot be read: Permission denied"):
         copy_plugin(source, target)
+
+
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """Stands for a full disk: no file may become larger than 1000 bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_what_cannot_be_written_is_told_of_the_target_not_of_the_source(source, target):
+    (source / "lib" / "large").write_bytes(b"x" * 5000)
+
+    with small_disk(), pytest.raises(RegistryError) as caught:
+        copy_plugin(source, target)
+
+    assert f"{target / 'lib' / 'large'} cannot be written: File too large" == caught.value.message
+    assert not isinstance(caught.value, PluginRefusedError)

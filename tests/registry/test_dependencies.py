@@ -205,18 +205,18 @@ def fake_npm(tmp_path, monkeypatch):
 
 
 def test_a_tool_that_does_not_end_is_killed_with_all_it_started(tmp_path, prepare, fake_npm):
-    fake_npm("setsid sleep 60 & sleep 0.2; echo fetching; sleep 60")
+    fake_npm("echo fetching; setsid sleep 600 & sleep 600")
 
-    with pytest.raises(PluginRefusedError, match=r"npm install was not done within 0\.50s\n  fetching"):
-        prepare(tmp_path, limit_s=0.5)
+    with pytest.raises(PluginRefusedError, match=r"npm install was not done within 3\.00s\n  fetching"):
+        prepare(tmp_path, limit_s=3)
 
 
 def test_what_a_tool_leaves_running_ends_with_it(tmp_path, prepare, fake_npm):
-    fake_npm("setsid sleep 60 & sleep 0.2")
+    fake_npm("setsid sleep 600 & sleep 0.2")
     begin = time.monotonic()
 
     assert ["npm install"] == prepare(tmp_path)
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 120
 
 
 @pytest.fixture

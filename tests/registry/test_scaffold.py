@@ -34,6 +34,8 @@ FILES = {
     "bash": {"server.sh", "serve.py", "plugin_sdk.py"},
 }
 
+PORT_TRIES = 3
+
 each_language = pytest.mark.parametrize("language", LANGUAGES)
 
 
@@ -80,7 +82,7 @@ def run_pytest(target: Path) -> subprocess.CompletedProcess[str]:
         "no:cacheprovider",
     ]
     project = target.parent.parent
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=180, check=False)
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
@@ -210,35 +212,39 @@ def test_bad_requests_do_not_end_the_plugin_and_shutdown_does(
             "success"
         ]
         assert {"message": "shutting down"} == post(port, "/shutdown", b"")
-        assert 0 == process.wait(10)
+        assert 0 == process.wait(60)
 
 
 @contextlib.contextmanager
 def serving(entry_point: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run a plugin as the protocol says, from another folder."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    """Run a plugin as the protocol says, from another folder; again if its port was taken meanwhile."""
     interpreter = {".py": sys.executable, ".js": "node", ".sh": "bash"}[entry_point.suffix]
-    environment = {**os.environ, "PLUGIN_PORT": str(port)}
-    with subprocess.Popen([interpreter, str(entry_point)], env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for_port(port)
-            yield process, port
-        finally:
-            process.kill()
+    for _ in range(PORT_TRIES):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        environment = {**os.environ, "PLUGIN_PORT": str(port)}
+        with subprocess.Popen([interpreter, str(entry_point)], env=environment, stderr=subprocess.DEVNULL) as process:
+            try:
+                if listens(process, port):
+                    yield process, port
+                    return
+            finally:
+                process.kill()
+    raise AssertionError(f"{entry_point} does not listen")
 
 
-def wait_for_port(port: int) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
+def listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until it does; False when it has ended before that."""
+    until = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
+            return True
         time.sleep(0.01)
-    raise AssertionError(f"nobody listens on port {port}")
+    return False
 
 
 def post(port: int, path: str, body: bytes) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
         connection.request("POST", path, body)
         return json.loads(connection.getresponse().read())

@@ -24,6 +24,7 @@ from pytest_testmesh.external.lifecycle import Limits
 from pytest_testmesh.integrations.catalog import reserved_ids
 from pytest_testmesh.registry.registry import PluginRegistry
 from pytest_testmesh.server.app import create_app
+from pytest_testmesh.server.connection import HEAD_WAIT_S
 from pytest_testmesh.server.listening import HttpServer, listen
 from pytest_testmesh.server.service import PluginService
 from pytest_testmesh.server.settings import ServerSettings
@@ -83,7 +84,7 @@ class Client:
         """Return what the API says of one plugin."""
         return self.api("GET", f"/{plugin_id}").json
 
-    def wait_for(self, plugin_id: str, key: str, value: Any, within_s: float = 20.0) -> Any:
+    def wait_for(self, plugin_id: str, key: str, value: Any, within_s: float = 60.0) -> Any:
         """Return what the API says of a plugin as soon as *key* is *value*, or once the time is up."""
         until = time.monotonic() + within_s
         while (found := self.plugin(plugin_id)).get(key) != value and time.monotonic() < until:
@@ -95,18 +96,19 @@ def _registry(plugins_dir: Path) -> PluginRegistry:
     return PluginRegistry(
         plugins_dir,
         cache_path=plugins_dir.parent / "info.json",
-        limits=Limits(start_s=10, shutdown_s=1),
+        limits=Limits(start_s=100, shutdown_s=1),
         reserved=reserved_ids(),
     )
 
 
 @contextmanager
-def serving(plugins_dir: Path, **settings: Any) -> Iterator[Client]:
+def serving(plugins_dir: Path, *, head_wait_s: float = HEAD_WAIT_S, **settings: Any) -> Iterator[Client]:
     registry = _registry(plugins_dir)
     with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         service = PluginService(registry, limits=Limits(start_s=100, shutdown_s=1))
-        server = HttpServer(create_app(service, settings=ServerSettings(port=port, **settings)), service.close)
+        app = create_app(service, settings=ServerSettings(port=port, **settings))
+        server = HttpServer(app, service.close, head_wait_s=head_wait_s)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -174,7 +176,7 @@ class Processes:
         """Return all that live but this one."""
         return [each for each in psutil.process_iter() if each.pid != os.getpid() and self._is_ours(each)]
 
-    def left_over(self, plugin_id: str | None = None, within_s: float = 10.0) -> list[psutil.Process]:
+    def left_over(self, plugin_id: str | None = None, within_s: float = 30.0) -> list[psutil.Process]:
         """Return what still lives after *within_s*: of one plugin, or of all there is."""
         until = time.monotonic() + within_s
         while (found := self.of(plugin_id) if plugin_id else self.all()) and time.monotonic() < until:

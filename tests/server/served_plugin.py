@@ -1,7 +1,7 @@
 """A plugin for the tests of the server; its id says how it behaves, words joined by ``-``.
 
-``slow`` is healthy after a while, ``broken`` exits at once, ``detaching`` leaves a process in a session of its own,
-``never`` does not even listen, ``deaf`` does not know ``/shutdown`` and ignores SIGTERM.
+``held`` starts once its folder has a file ``go``, ``broken`` exits at once, ``detaching`` leaves a process in a session
+of its own, ``never`` does not even listen, ``deaf`` does not know ``/shutdown`` and ignores SIGTERM.
 """
 
 import json
@@ -21,8 +21,8 @@ if "detaching" in MANNERS:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 if "deaf" in MANNERS:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if "slow" in MANNERS:
-    time.sleep(1.5)
+while "held" in MANNERS and not os.path.exists("go"):
+    time.sleep(0.01)
 if "never" in MANNERS:
     time.sleep(600)
 

@@ -274,16 +274,17 @@ def test_an_unknown_path_is_404_in_our_shape(idle_client: Any, path: str) -> Non
 def test_operations_on_other_plugins_do_not_wait_for_a_slow_one(
     client: Any, make_plugin: Any, registry: PluginRegistry, plugins_dir: Path
 ) -> None:
-    for plugin_id in ("slow", "quick"):
+    for plugin_id in ("held", "quick"):
         make_plugin(plugin_id, into=plugins_dir)
         registry.set_enabled(plugin_id, False)
-    slow = threading.Thread(target=client.api, args=("POST", "/slow/enable"))
-    slow.start()
+    held = threading.Thread(target=client.api, args=("POST", "/held/enable"))
+    held.start()
 
     quick = client.api("POST", "/quick/enable")
 
-    assert slow.is_alive()
-    slow.join()
+    assert held.is_alive()
+    (plugins_dir / "held" / "go").touch()
+    held.join()
     assert (200, True) == (quick.status, client.plugin("quick")["loaded"])
 
 

@@ -73,7 +73,7 @@ def rewrite(folder: Path, **changes: object) -> Path:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    for _ in attempts(repeat(0.05), Deadline.after(20, "the wait of a test")):
+    for _ in attempts(repeat(0.05), Deadline.after(60, "the wait of a test")):
         if condition():
             return
     raise AssertionError("waited in vain")
@@ -110,7 +110,7 @@ def visit(browser: Browser, site: Site) -> Iterator[Open]:
 
     def open_page(path: str = "/", *, scripts: bool = False, **options: Any) -> Visit:
         context = browser.new_context(java_script_enabled=scripts, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         visit = Visit(context.new_page())
         visit.page.on("request", lambda request: visit.requests.append((request.method, request.url)))
         visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))

@@ -157,6 +157,16 @@ def test_cookie_alone_sends_no_form(start_server: Any) -> None:
         assert leads_to(post(client, "/logout", {"form_token": form_token(client, Cookie=cookie)}, Cookie=cookie))
 
 
+def test_a_cookie_that_was_copied_counts_no_more_after_the_log_out(start_server: Any) -> None:
+    with start_server(token="secret") as client:
+        cookie = post(client, "/login", {"token": "secret"}).headers["Set-Cookie"].partition(";")[0]
+        post(client, "/logout", {"form_token": form_token(client, Cookie=cookie)}, Cookie=cookie)
+
+        reply = client.request("GET", "/", headers={"Cookie": cookie})
+
+    assert "/login" == leads_to(reply)
+
+
 def test_static_files_are_only_those_of_the_page(client: Any) -> None:
     names = ["testmesh.css", "icon.svg", "copy.js", "../page.py", "..%2fpage.py", "nothing.css"]
 

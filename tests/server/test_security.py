@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,36 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(ask_gate: Any) -> None:
     reply = ask_gate(None, stuck(), body_wait_s=0.05)
 
     assert (408, {"error": "the body did not arrive within 0.05s"}) == (reply.status_code, reply.json())
+
+
+REQUEST = b"GET /api/v1/plugins HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", REQUEST[:-2], REQUEST + REQUEST[:9]], ids=["nothing", "no end", "the next one"])
+def test_a_head_that_does_not_arrive_is_not_waited_for(start_server: Any, sent: bytes) -> None:
+    with (
+        start_server(head_wait_s=0.5) as client,
+        socket.create_connection(("127.0.0.1", client.port), timeout=60) as connection,
+    ):
+        connection.sendall(sent)
+
+        connection.makefile("rb").read()  # returns when the server closes the connection
+
+
+def test_a_head_that_drips_in_is_not_waited_for(start_server: Any) -> None:
+    with (
+        start_server(head_wait_s=0.5) as client,
+        socket.create_connection(("127.0.0.1", client.port)) as connection,
+        pytest.raises(ConnectionError),
+    ):
+        drip(connection)
+
+
+def drip(connection: socket.socket, within_s: float = 60) -> None:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        connection.sendall(b"G")
+        time.sleep(0.05)
 
 
 def test_what_goes_wrong_inside_is_logged_and_not_told(ask_gate: Any, caplog: pytest.LogCaptureFixture) -> None:
