@@ -56,6 +56,7 @@ def trace_flows(config: pytest.Config, tell: list[str]) -> None:
     except ValueError as exc:  # a variable OTEL_... that the SDK does not understand
         tell.append(f"no spans of the run: {exc}")
         return
+    tell.extend(f"tracing with OpenTelemetry: {each}" for each in dict.fromkeys(tracing.remarks))
     lookup = not config.getoption("testmesh_no_telemetry_lookup")
     config.pluginmanager.register(TracedFlows(tracing, tell, lookup=lookup), _NAME)
 
@@ -139,7 +140,8 @@ class TracedFlows:
             about = {"testmesh.attempt": number, "error.message": _status(message, masker)}
             running.span.add_event("attempt failed", _masked(about, masker), timestamp=ended_ns)
         failed = record.outcome == "failed"
-        self._tracing.end(running.span, _status(record.reason, masker) if failed else None)
+        # by the runner's own clock: a busy machine may take time between its reading and this
+        self._tracing.end(running.span, _status(record.reason, masker) if failed else None, record.duration_s)
         if failed and self._lookup and _is_reported(record):
             self._look_up(running, record)
 

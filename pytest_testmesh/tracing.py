@@ -34,7 +34,7 @@ _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _SERVICE = "pytest-testmesh"
 _NOISY = ("opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.sdk._shared_internal")
 _WIRE = ("urllib3.connectionpool", "urllib3.util.retry")
-_MESSAGE_WIDTH = 200
+_MESSAGE_WIDTH = 300
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([\w ]+)")
 _GAVE_UP = "due to timeout"
 
@@ -73,8 +73,10 @@ class Tracing:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ended = 0
+        self.remarks: list[str] = []
+        """What the SDK says of variables that it does not understand."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _heard(self.remarks):
                 warnings.simplefilter("ignore")  # of libraries while they are imported; nothing the run can mend
                 self._connect(url)
         except ImportError as exc:
@@ -104,11 +106,12 @@ class Tracing:
         context = self._api.set_span_in_context(parent, Context()) if parent is not None else Context()
         return self._tracer.start_span(name, context=context, kind=self._api.SpanKind[kind])
 
-    def end(self, span: Span, error: str | None = None) -> None:
-        """End a span; *error* is what its status says."""
+    def end(self, span: Span, error: str | None = None, lasted_s: float | None = None) -> None:
+        """End a span; *error* is what its status says, *lasted_s* how long it was, where that is known."""
         if error is not None:
             self._fail(span, error)
-        span.end()
+        start_ns: int | None = getattr(span, "start_time", None)  # those that are not sampled have none
+        span.end(None if start_ns is None or lasted_s is None else start_ns + round(lasted_s * 1e9))
         self.ended += span.get_span_context().trace_flags.sampled
 
     def _fail(self, span: Span, error: str) -> None:
@@ -132,6 +135,32 @@ class Tracing:
         if not self._sender.trouble or lost <= 0:
             return None
         return f"{lost} of {self.ended} spans did not reach {self.url}: {self._sender.trouble}"
+
+
+@contextmanager
+def _heard(remarks: list[str]) -> Iterator[None]:
+    """Put what OpenTelemetry logs while it is set up into *remarks*, and not into the user's log."""
+
+    class Remarks(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            remarks.append(_without_headers(record.getMessage()))
+
+    logger, handler = logging.getLogger("opentelemetry"), Remarks(logging.WARNING)
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
+
+
+def _without_headers(message: str) -> str:
+    """Hide what stands in the variables for headers: there are logins among it."""
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        for header in filter(None, map(str.strip, os.environ.get(name, "").split(","))):
+            message = message.replace(header, f"*** (in {name})")
+    return shorten(one_line(message), _MESSAGE_WIDTH)
 
 
 def traceparent(span: Span) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,12 @@ _REDIRECT = Row(
     TargetError, "redirects to {location}", "write that address; if it is a login page, credentials", code="REDIRECT"
 )
 _OTHER = Row(TargetError, "{said}", "its log may say why", code="SERVER_ERROR")
+_EVERYWHERE: Mapping[str, Row] = {
+    # Loki, Tempo and Mimir
+    r"no org id": Row(
+        TargetError, "{service} wants a tenant: {said}", "name it: `tenant: my-team`", code="AUTHENTICATION_FAILED"
+    ),
+}
 _NOT_JSON = Row(
     TargetError, "the answer is not JSON: {said}", "is {url} the base address of a {service}?", code="NOT_JSON"
 )
@@ -122,6 +129,12 @@ class Answer:
 def row_of_status(status: int) -> Row:
     """Return what a status from 300 on means."""
     return STATUSES.get(status) or (_REDIRECT if status < 400 else _OTHER)
+
+
+def by_words(rows: Mapping[str, Row]) -> Callable[[int, str], Row | None]:
+    """Return what tells a refusal by its words: the row of the first pattern in *rows* that is found in them."""
+    known = {**rows, **_EVERYWHERE}
+    return lambda status, said: next((row for words, row in known.items() if re.search(words, said)), None)
 
 
 def said_by(response: Response) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
@@ -15,7 +15,7 @@ from pytest_testmesh.scope import ResultNames
 
 NOT_READY = "NOT_READY"
 """The code of an error that a server gives while it starts: it counts as "not yet"."""
-_EXPLAINING_S = 1.0
+_EXPLAINING_S = 5.0
 
 Result = Mapping[str, Any]
 Look = Callable[[Deadline], Result]
@@ -80,3 +80,11 @@ def _explained(explain: Explain, deadline: Deadline) -> Sequence[str]:
         return explain(deadline.earlier(Deadline.after(_EXPLAINING_S, "")))
     except ActionError as exc:
         return [f"why could not be asked: {exc.message}"]
+
+
+def log_once(context: ActionContext, remarks: Iterable[tuple[str, str]]) -> None:
+    """Add texts with their levels to the step's log, each once however often a step looks."""
+    told = {each["message"] for each in context.logs}
+    for text, level in dict(remarks).items():
+        if text not in told:
+            context.log(text, level)

@@ -13,7 +13,8 @@ from pytest_testmesh.units import format_duration
 
 T = TypeVar("T")
 
-_LAST_LOOK_S = 1.0
+_LAST_LOOK_S = 5.0
+"""Long, since a machine that runs tests is often a busy one; a server that answers is not waited for."""
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _GROWTH = 1.5
@@ -22,7 +23,7 @@ _GROWTH = 1.5
 def look_deadline(config: Mapping[str, Any], deadline: Deadline, within: Deadline | None = None) -> Deadline:
     """Return when one look must have ended: by ``timeout``, by *deadline*, and not long after *within*.
 
-    The last look, which begins when *within* is over, still gets a second.
+    The last look, which begins when *within* is over, still gets five seconds.
     """
     if within is not None:
         deadline = deadline.earlier(Deadline.after(max(within.remaining(), _LAST_LOOK_S), within.cause))
@@ -42,19 +43,22 @@ def holds_within(
     """
     started = time.monotonic()
     problem: StepAssertionError | MissingPathError | None = None
+    silence: ActionTimeoutError | None = None
     looks = 0
     for number in attempts(_pauses(), deadline.earlier(Deadline.after(within_s, "")), sleep):
         looks = number
         try:
             return check()
         except (StepAssertionError, MissingPathError) as exc:
-            problem = exc
-        except ActionTimeoutError:
+            problem, silence = exc, None
+        except ActionTimeoutError as exc:
             if problem is None:
                 raise
+            silence = exc
     assert problem is not None
     waited = f"still so after {format_duration(time.monotonic() - started)} and {looks} look{'s' * (looks != 1)}"
-    problem.hint = f"{waited}; {problem.hint}" if problem.hint else waited
+    unanswered = f"but the last look got no answer: {silence.message}" if silence else None
+    problem.hint = "; ".join(filter(None, [waited, unanswered, problem.hint]))
     raise problem
 
 

@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_testmesh.errors import ActionConfigError
-from pytest_testmesh.integrations._assertions import check_texts
-from pytest_testmesh.integrations._times import check_times
-from pytest_testmesh.integrations.http.target import parse_target
+from pytest_testmesh.integrations._api_checks import check_api, check_range
 from pytest_testmesh.integrations.loki.logql import is_log_query
-
-RANGE = ("start", "end", "step")
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -20,11 +16,8 @@ def check(config: Mapping[str, Any]) -> None:
     Raises:
         ActionConfigError: A URL, time or expression is none, or the keys do not go together.
     """
-    if isinstance(config.get("url"), str):
-        parse_target(config["url"])
-    check_times(config, ("time", "start", "end"))
+    check_api(config)
     check_kind(config)
-    check_texts(config, "assert")
 
 
 def check_kind(config: Mapping[str, Any]) -> None:
@@ -33,12 +26,8 @@ def check_kind(config: Mapping[str, Any]) -> None:
     Raises:
         ActionConfigError: There are such.
     """
+    check_range(config)
     query = config.get("query")
-    ranged = [key for key in RANGE if key in config]
-    if "time" in config and ranged:
-        raise ActionConfigError(
-            f"config.time asks for one time, config.{ranged[0]} for a range", hint="write one of the two"
-        )
     if not isinstance(query, str) or not is_log_query(query):
         return
     for key in ("time", "step"):

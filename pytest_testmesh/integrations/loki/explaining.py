@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pytest_testmesh.integrations._sample_texts import there
 from pytest_testmesh.integrations._times import NS, read_time
 from pytest_testmesh.integrations.loki.logql import is_log_query, selector
 from pytest_testmesh.integrations.loki.question import Question
@@ -20,51 +21,44 @@ _AHEAD_NS = 600 * NS
 """Loki takes lines from up to 10 minutes in the future."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastLook:
-    """What the last look asked and found."""
+def explain(loki: Loki, question: Question, found: Found, deadline: Deadline) -> Iterator[str]:
+    """Say what was there, else why there may be nothing; asks only where there was nothing."""
+    if found.entries:
+        yield from _newest(found)
+    elif found.samples is not None and found.samples.series:
+        yield from there(found.samples)
+    else:
+        yield from _why_none(loki, question, deadline)
+    yield from found.answer.clock_hint()
 
-    question: Question
-    found: Found
 
-    def explain(self, loki: Loki, deadline: Deadline) -> Iterator[str]:
-        """Say what was there, else why there may be nothing; asks *loki* only where there was nothing."""
-        found = self.found
-        if found.entries:
-            yield from _newest(found)
-        elif found.samples is not None and found.samples.series:
-            yield from (f"  {each['metric']} = {each.get('value', each.get('values'))}" for each in _some(found))
-        else:
-            yield from self._why_none(loki, deadline)
-        yield from found.answer.clock_hint()
+def _why_none(loki: Loki, question: Question, deadline: Deadline) -> Iterator[str]:
+    streams = selector(question.query)
+    if question.instant or streams is None:
+        return
+    if is_log_query(question.query):
+        yield from _in_the_future(loki, question, deadline)
+    count = loki.streams(streams, question, deadline)
+    if count:
+        yield f"{streams} matches {count} stream{'s' * (count != 1)}, but no line passes the rest of the query"
+        return
+    names = loki.labels(question, deadline)
+    shown = ", ".join(names[:_LABELS_SHOWN]) + ", ..." * (len(names) > _LABELS_SHOWN)
+    yield f"no stream matches {streams} in that time; labels that Loki has then: {shown or 'none'}"
 
-    def _why_none(self, loki: Loki, deadline: Deadline) -> Iterator[str]:
-        question = self.question
-        streams = selector(question.query)
-        if question.instant or streams is None:
-            return
-        if is_log_query(question.query):
-            yield from self._in_the_future(loki, deadline)
-        count = loki.streams(streams, question, deadline)
-        if count:
-            yield f"{streams} matches {count} stream{'s' * (count != 1)}, but no line passes the rest of the query"
-            return
-        names = loki.labels(question, deadline)
-        shown = ", ".join(names[:_LABELS_SHOWN]) + ", ..." * (len(names) > _LABELS_SHOWN)
-        yield f"no stream matches {streams} in that time; labels that Loki has then: {shown or 'none'}"
 
-    def _in_the_future(self, loki: Loki, deadline: Deadline) -> Iterator[str]:
-        """Lines of a machine whose clock is ahead are there, but after the end of the range."""
-        end_ns = self.question.end_ns
-        later = replace(self.question, start_ns=end_ns, end_ns=end_ns + _AHEAD_NS, limit=1, direction="backward")
-        entries = loki.find(later, deadline).entries
-        if entries:
-            stamp = entries[0]["timestamp"]
-            ahead_s = (read_time(stamp, "end", began_ns=0, now_ns=0) - end_ns) / NS
-            yield (
-                f"a line that matches lies {format_duration(ahead_s)} after the end of the range, at {stamp}: "
-                "is the clock of its sender ahead? write `end: +10m`"
-            )
+def _in_the_future(loki: Loki, question: Question, deadline: Deadline) -> Iterator[str]:
+    """Lines of a machine whose clock is ahead are there, but after the end of the range."""
+    end_ns = question.end_ns
+    later = replace(question, start_ns=end_ns, end_ns=end_ns + _AHEAD_NS, limit=1, direction="backward")
+    entries = loki.find(later, deadline).entries
+    if entries:
+        stamp = entries[0]["timestamp"]
+        ahead_s = (read_time(stamp, "end", began_ns=0, now_ns=0) - end_ns) / NS
+        yield (
+            f"a line that matches lies {format_duration(ahead_s)} after the end of the range, at {stamp}: "
+            "is the clock of its sender ahead? write `end: +10m`"
+        )
 
 
 def _newest(found: Found) -> Iterator[str]:
@@ -75,7 +69,3 @@ def _newest(found: Found) -> Iterator[str]:
     )
     for entry in entries[:_LINES_SHOWN]:
         yield f"  {entry['timestamp']}  {shorten(entry['line'], _LONGEST_LINE)}"
-
-
-def _some(found: Found) -> list[dict[str, object]]:
-    return found.samples.series[:_LINES_SHOWN] if found.samples else []

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_testmesh.integrations._api_checks import RANGE
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._times import iso, read_time
-from pytest_testmesh.integrations.loki.checks import RANGE, check_kind
+from pytest_testmesh.integrations.loki.checks import check_kind
 from pytest_testmesh.integrations.loki.logql import is_log_query
 
 START = "-5m"

@@ -14,8 +14,6 @@ from pytest_testmesh.integrations.loki.failures import row_of
 from pytest_testmesh.integrations.loki.question import Question
 from pytest_testmesh.polling import Deadline
 
-DEFAULT_URL = "http://localhost:3100"
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -26,6 +24,11 @@ class Found:
     samples: Samples | None
     warnings: Sequence[str]
     limited: bool = False
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """Loki's warnings, and ours where lines may be missing."""
+        return [(each, "warning") for each in self.warnings]
 
     def result(self) -> dict[str, Any]:
         """Return it as the step's result holds it."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._assertions import compile_check
-from pytest_testmesh.integrations._watching import watch
+from pytest_testmesh.integrations._watching import log_once, watch
 from pytest_testmesh.integrations.otel.backends import Backend, find_backend
-from pytest_testmesh.integrations.otel.question import ById, ByOperation, read_question
+from pytest_testmesh.integrations.otel.question import MAX_TRACES, ById, ByOperation, read_question
 from pytest_testmesh.integrations.otel.seen import Seen, look
 from pytest_testmesh.integrations.otel.texts import Received, Sent
 from pytest_testmesh.integrations.otel.trees import trees
 from pytest_testmesh.integrations.otel.window import read_window
 from pytest_testmesh.polling import Deadline
+from pytest_testmesh.values import near_matches
 
 _WITHIN_BY_ID = "10s"
 _WITHIN = "60s"
@@ -61,7 +61,14 @@ class _Step:
         started = time.perf_counter()
         self._last = look(backend, self.question, window)
         exchange.received = Received(self._last, time.perf_counter() - started)
+        log_once(self._context, ((text, "warning") for text in self._missing(self._last, backend)))
         return self._last.result(backend.name.lower())
+
+    def _missing(self, seen: Seen, backend: Backend) -> Iterator[str]:
+        """Tell what may be missing: that nothing is wrong would hold without it."""
+        yield from backend.remarks
+        if not isinstance(self.question, ById) and len(seen.traces) >= MAX_TRACES:
+            yield f"there may be more than these {MAX_TRACES} traces: write a later `start`, or ask for less"
 
     def explain(self, deadline: Deadline) -> Sequence[str]:
         """Say what the last look saw, and why what was looked for may not have been there."""
@@ -84,7 +91,7 @@ class _Step:
 
 def _known(backend: str, names: Sequence[str], sought: str) -> str:
     """Say which services there are, and which of them was probably meant."""
-    near = [each for each in get_close_matches(sought, names, n=1) if each != sought]
+    near = [each for each in near_matches(sought, names, 1) if each != sought]
     shown = ", ".join(names[:_MAX_SERVICES_SHOWN]) + ", ..." * (len(names) > _MAX_SERVICES_SHOWN)
     meant = f"did you mean {near[0]}? " if near else ""
     return f"{meant}services that {backend} knows: {shown or 'none'}"

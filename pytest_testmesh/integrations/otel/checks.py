@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_testmesh.integrations._assertions import check_texts
-from pytest_testmesh.integrations._times import check_times
-from pytest_testmesh.integrations.http.target import parse_target
+from pytest_testmesh.integrations._api_checks import check_api
 from pytest_testmesh.integrations.otel.question import read_question
 
 
@@ -20,7 +18,4 @@ def check(config: Mapping[str, Any]) -> None:
     # of a config with placeholders only the expressions come here
     if config.keys() - {"assert"}:
         read_question(config)
-    if "backend_url" in config:
-        parse_target(config["backend_url"])
-    check_times(config, ("start",))
-    check_texts(config, "assert")
+    check_api(config, "backend_url")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pytest_testmesh.errors import TargetError
 from pytest_testmesh.integrations._failures import Row
+from pytest_testmesh.integrations._http_answers import by_words
 from pytest_testmesh.integrations._watching import NOT_READY
 
 _TOO_LARGE = Row(
@@ -15,16 +16,21 @@ _TOO_LARGE = Row(
     "TRACE_TOO_LARGE",
 )
 
-PHRASES: Mapping[str, Row] = {
+INCOMPLETE = Row(
+    TargetError,
+    "only a part of the trace could be read: {said}",
+    "what is asserted of a part says nothing about the trace; is it beyond a limit of the server?",
+    "TRACE_INCOMPLETE",
+)
+"""Not an error to the server, which gives what it has."""
+
+WORDS: Mapping[str, Row] = {
     "TraceQL": Row(TargetError, "{said}", "line and column count in `query`, after ${{}} is filled in", "BAD_QUERY"),
     "empty ring": Row(TargetError, "it is not ready: {said}", "it says so for a moment after its start", NOT_READY),
     "exceeds max size": _TOO_LARGE,
     "larger than max": _TOO_LARGE,
     "too large": _TOO_LARGE,
 }
-"""By what the answer says; Tempo tells in plain text, and with one status for many things."""
-
-
-def row_of(status: int, said: str) -> Row | None:
-    """Return what it means to a server of traces, None for what it means to all."""
-    return next((row for phrase, row in PHRASES.items() if phrase in said), None)
+"""The first pattern that is found in what the server said; Tempo has one status for many things."""
+row_of = by_words(WORDS)
+"""What a refusal means to Tempo or Jaeger alone."""

@@ -13,13 +13,12 @@ from typing import Any
 
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations._http_api import HttpApi
-from pytest_testmesh.integrations.otel.question import ByOperation, ByQuery
+from pytest_testmesh.integrations.otel.question import MAX_TRACES, ByOperation, ByQuery
 from pytest_testmesh.integrations.otel.spans import SERVICE, Span, read_spans
 from pytest_testmesh.integrations.otel.window import Window
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import Deadline
 
-_MAX_TRACES = 20
 _NO_SERVICE = frozenset({"missing-service-name", "OTLPResourceNoServiceName"})
 """What Jaeger calls spans whose resource names no service."""
 _OF_JAEGER = "@jaeger@"
@@ -37,6 +36,7 @@ class Jaeger:
         self.url = api.url
         self._api = api
         self._deadline = deadline
+        self.remarks: list[str] = []
 
     def trace(self, trace_id: str) -> list[Span]:
         """Return the spans of a trace that are there by now."""
@@ -58,7 +58,7 @@ class Jaeger:
             "query.operation_name": question.operation,
             "query.start_time_min": start,
             "query.start_time_max": end,
-            "query.num_traces": _MAX_TRACES,
+            "query.num_traces": MAX_TRACES,
         }
         found: dict[str, list[Span]] = {}
         for span in self._spans("/api/v3/traces", params):

@@ -12,6 +12,8 @@ from pytest_testmesh.integrations.otel.ids import asked_trace_id
 if TYPE_CHECKING:
     from pytest_testmesh.integrations.otel.spans import Span
 
+MAX_TRACES = 20
+"""A search gives no more than these."""
 _WAYS = ("trace_id", "service", "query")
 _WAYS_HINT = "write `trace_id`, or `service` with or without `operation`, or `query`"
 

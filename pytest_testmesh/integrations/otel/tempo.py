@@ -10,24 +10,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_testmesh.integrations._http_answers import Answer
 from pytest_testmesh.integrations._http_api import HttpApi
+from pytest_testmesh.integrations.otel.failures import INCOMPLETE
 from pytest_testmesh.integrations.otel.ids import SPAN_DIGITS, TRACE_DIGITS, wire_id
-from pytest_testmesh.integrations.otel.question import ByOperation, ByQuery
+from pytest_testmesh.integrations.otel.question import MAX_TRACES, ByOperation, ByQuery
 from pytest_testmesh.integrations.otel.spans import Span, read_spans
 from pytest_testmesh.integrations.otel.window import Window
 from pytest_testmesh.polling import Deadline
 
-_MAX_TRACES = 20
 _MAX_SPANS_OF_A_SET = 100
 """As many as Tempo gives by default; it refuses to be asked for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A trace that a search found, and the ids of those of its spans that it found it by."""
+    """A trace that a search found, the ids of those of its spans that it found it by, and how many there are."""
 
     trace_id: str
     span_ids: frozenset[str]
+    matched: int = 0
 
     def has(self, span: Span) -> bool:
         """Whether it was found by this span."""
@@ -47,20 +49,30 @@ class Tempo:
         self.url = api.url
         self._api = api
         self._deadline = deadline
+        self.remarks: list[str] = []
 
     def trace(self, trace_id: str) -> list[Span]:
         """Return the spans of a trace that are there by now."""
         # Tempo before 2.7 has no second version of this, and the second answers 200 for a trace that is not there
         answer = self._api.ask(f"/api/v2/traces/{trace_id}", deadline=self._deadline, returned=(404,))
         if answer.status != 404:
+            _require_whole(answer)
             return answer.read(lambda parsed: _spans((parsed.get("trace") or {}).get("resourceSpans")))
         answer = self._api.ask(f"/api/traces/{trace_id}", deadline=self._deadline, returned=(404,))
-        return [] if answer.status == 404 else answer.read(lambda parsed: _spans(parsed.get("batches")))
+        if answer.status == 404:
+            return []
+        _require_whole(answer)
+        return answer.read(lambda parsed: _spans(parsed.get("batches")))
 
     def find(self, question: ByOperation | ByQuery, window: Window) -> list[tuple[list[Span], list[Span]]]:
         """Return each trace that is found: all of its spans, and those that the question is about."""
         found = []
         for hit in self._search(traceql(question), window):
+            if isinstance(question, ByQuery) and hit.matched > len(hit.span_ids):
+                self.remarks.append(
+                    f"the query selects {hit.matched} spans of trace {hit.trace_id}, of which Tempo tells "
+                    f"{len(hit.span_ids)}: narrow it"
+                )
             spans = self.trace(hit.trace_id)
             # a hit names at most so many spans; whether one is of an operation needs no server to tell
             wanted = question.wants if isinstance(question, ByOperation) else hit.has
@@ -74,7 +86,7 @@ class Tempo:
         return answer.read(lambda parsed: sorted(str(each["value"]) for each in parsed.get("tagValues") or ()))
 
     def _search(self, query: str, window: Window) -> list[Hit]:
-        params = {"q": query, "limit": _MAX_TRACES, "spss": _MAX_SPANS_OF_A_SET, **window.in_seconds()}
+        params = {"q": query, "limit": MAX_TRACES, "spss": _MAX_SPANS_OF_A_SET, **window.in_seconds()}
         return self._api.ask("/api/search", params, deadline=self._deadline).read(read_hits)
 
 
@@ -101,7 +113,18 @@ def read_hits(answer: Mapping[str, Any]) -> list[Hit]:
 def _hit(trace: Mapping[str, Any]) -> Hit:
     sets = trace.get("spanSets") or [trace.get("spanSet") or {}]
     ids = frozenset(wire_id(span["spanID"], SPAN_DIGITS) for each in sets for span in each.get("spans") or ())
-    return Hit(wire_id(trace["traceID"], TRACE_DIGITS), ids)
+    return Hit(wire_id(trace["traceID"], TRACE_DIGITS), ids, sum(int(each.get("matched") or 0) for each in sets))
+
+
+def _require_whole(answer: Answer) -> None:
+    """Refuse a part of a trace, which Tempo gives beyond its limits, or where it could not read all blocks.
+
+    Raises:
+        TargetError: It is one.
+    """
+    status, message = answer.read(lambda parsed: (parsed.get("status"), parsed.get("message")))
+    if answer.status == 206 or status in ("PARTIAL", 1):
+        raise INCOMPLETE.make(answer.where, {"said": message or f"{answer.status} {status or 'Partial Content'}"})
 
 
 def _spans(resource_spans: Any) -> list[Span]:

@@ -2,80 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.integrations._assertions import compile_check
-from pytest_testmesh.integrations._http_api import Access
-from pytest_testmesh.integrations._watching import watch
-from pytest_testmesh.integrations._within import look_deadline
-from pytest_testmesh.integrations.prometheus.explaining import LastLook
+from pytest_testmesh.integrations._asking import Result, Service, ask, ask_until
+from pytest_testmesh.integrations._sample_texts import describe
+from pytest_testmesh.integrations.prometheus.explaining import explain
 from pytest_testmesh.integrations.prometheus.question import read_question
-from pytest_testmesh.integrations.prometheus.server import DEFAULT_URL, Found, Prometheus
-from pytest_testmesh.integrations.prometheus.texts import Received, Sent
-from pytest_testmesh.polling import Deadline
+from pytest_testmesh.integrations.prometheus.server import Prometheus
 
-_WITHIN = "15s"
-
-Result = Mapping[str, Any]
+_PROMETHEUS = Service(
+    setting="prometheus_url",
+    default_url="http://localhost:9090",
+    within="15s",
+    connect=Prometheus,
+    read_question=read_question,
+    find=Prometheus.find,
+    describe=lambda found, duration_s, verbose: describe(found.samples, duration_s, verbose),
+    explain=explain,
+)
 
 
 def query(config: Mapping[str, Any], context: ActionContext) -> Result:
-    """Ask once.
-
-    Config and result: ``QUERY_SCHEMA`` and ``RESULT`` of this package.
-
-    Raises:
-        ActionConfigError: A time is none, or the keys do not go together.
-        ActionError: Prometheus could not be reached or said no.
-    """
-    return _Step(config, context).look(look_deadline(config, context.deadline))
+    """Ask once; config, result and errors: ``QUERY_SCHEMA`` and ``RESULT`` of this package, `ask`."""
+    return ask(_PROMETHEUS, config, context)
 
 
 def assert_metrics(config: Mapping[str, Any], context: ActionContext) -> Result:
-    """Ask until every assertion holds; by default, that there is a series.
-
-    Raises:
-        StepAssertionError, MissingPathError: They did not hold within ``within``; tells the series that were there.
-        ActionError: As for `query`.
-    """
-    step = _Step(config, context)
-    something = compile_check("count > 0", "nothing matches", "config.assert", frozenset())
-    return watch(step.look, step.explain, something, _WITHIN, config, context)
-
-
-class _Step:
-    """One step, which may look more than once."""
-
-    def __init__(self, config: Mapping[str, Any], context: ActionContext) -> None:
-        self._config = config
-        self._context = context
-        self._began_ns = time.time_ns()
-        url = config.get("url") or context.settings.get("prometheus_url") or DEFAULT_URL
-        self._prometheus = Prometheus(url, Access.of(config, context))
-        self._last: LastLook | None = None
-
-    def look(self, deadline: Deadline) -> Result:
-        """Look once."""
-        question = read_question(self._config, self._began_ns, time.time_ns())
-        exchange = self._context.exchange
-        exchange.sent = Sent(question, self._prometheus.url)
-        started = time.perf_counter()
-        found = self._prometheus.find(question, deadline)
-        exchange.received = Received(found, time.perf_counter() - started)
-        self._last = LastLook(question, found)
-        self._remark(found)
-        return found.result()
-
-    def explain(self, deadline: Deadline) -> Sequence[str]:
-        """Say what the last look saw."""
-        return list(self._last.explain(self._prometheus, deadline)) if self._last else ()
-
-    def _remark(self, found: Found) -> None:
-        told = {each["message"] for each in self._context.logs}
-        remarks = [*((each, "warning") for each in found.warnings), *((each, "info") for each in found.infos)]
-        for text, level in remarks:
-            if text not in told:
-                self._context.log(text, level)
+    """Ask until the metrics are as they should be: ``ASSERT_SCHEMA`` and ``RESULT`` of this package, `ask_until`."""
+    return ask_until(_PROMETHEUS, config, context)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_testmesh.errors import ActionConfigError
-from pytest_testmesh.integrations._assertions import check_texts
-from pytest_testmesh.integrations._times import check_times
-from pytest_testmesh.integrations.http.target import parse_target
+from pytest_testmesh.integrations._api_checks import check_api, check_range
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -17,11 +15,8 @@ def check(config: Mapping[str, Any]) -> None:
     Raises:
         ActionConfigError: A URL, time or expression is none, or the keys do not go together.
     """
-    if isinstance(config.get("url"), str):
-        parse_target(config["url"])
-    check_times(config, ("time", "start", "end"))
+    check_api(config)
     check_kind(config)
-    check_texts(config, "assert")
 
 
 def check_kind(config: Mapping[str, Any]) -> None:
@@ -30,11 +25,7 @@ def check_kind(config: Mapping[str, Any]) -> None:
     Raises:
         ActionConfigError: So it is.
     """
-    ranged = [key for key in ("start", "end", "step") if key in config]
-    if "time" in config and ranged:
-        raise ActionConfigError(
-            f"config.time asks for one time, config.{ranged[0]} for a range", hint="write one of the two"
-        )
+    ranged = check_range(config)
     if ranged and "start" not in config:
         raise ActionConfigError(
             f"config.{ranged[0]} is of a range, and config.start is missing",

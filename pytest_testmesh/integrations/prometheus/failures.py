@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pytest_testmesh.errors import TargetError
 from pytest_testmesh.integrations._failures import Row
+from pytest_testmesh.integrations._http_answers import by_words
 from pytest_testmesh.integrations._watching import NOT_READY
+
+
+def _not_promql(hint: str) -> Row:
+    return Row(TargetError, "the query is not PromQL: {said}", hint, code="BAD_QUERY")
+
 
 WORDS: Mapping[str, Row] = {
     r"Service Unavailable|not ready|TSDB not ready": Row(
@@ -34,16 +39,21 @@ WORDS: Mapping[str, Row] = {
         "ask for less, or raise its --query.timeout",
         code="QUERY_TIMEOUT",
     ),
-    r"parse error|unknown function|bad_data|invalid parameter \"query\"|expected type": Row(
-        TargetError, "the query is not PromQL: {said}", 'such as sum(orders_total{{app="shop"}})', code="BAD_QUERY"
+    r"in label matching, expected string": _not_promql('values of labels stand in quotes: up{{job="api"}}'),
+    r"inside braces": _not_promql('labels stand between {{ and }}, with commas: up{{job="api", state="paid"}}'),
+    r"expected type range vector": _not_promql(
+        "name the range that the function looks back over: rate(orders_total[5m])"
+    ),
+    r"got range vector|\"range vector\" for range query|ranges only allowed": _not_promql(
+        "a range, [5m], stands beside the name of a metric and within a function that looks back, such as "
+        "rate(orders_total[5m]); sums are made of that: sum(rate(orders_total[5m]))"
+    ),
+    r"parse error|unknown function|bad_data|invalid parameter \"query\"|expected type": _not_promql(
+        'such as sum(orders_total{{app="shop"}})'
     ),
     r"found duplicate series|many-to-many matching|multiple matches for labels": Row(
         TargetError, "the query cannot be computed: {said}", "say which labels to match by: on(...)", code="BAD_QUERY"
     ),
 }
-"""The first pattern that is found in what the server said."""
-
-
-def row_of(status: int, said: str) -> Row | None:
-    """Return what a refusal means to Prometheus alone."""
-    return next((row for words, row in WORDS.items() if re.search(words, said)), None)
+row_of = by_words(WORDS)
+"""What a refusal means to Prometheus alone."""

@@ -13,8 +13,6 @@ from pytest_testmesh.integrations.prometheus.failures import row_of
 from pytest_testmesh.integrations.prometheus.question import Question
 from pytest_testmesh.polling import Deadline
 
-DEFAULT_URL = "http://localhost:9090"
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -24,6 +22,11 @@ class Found:
     samples: Samples
     warnings: Sequence[str]
     infos: Sequence[str]
+
+    @property
+    def remarks(self) -> list[tuple[str, str]]:
+        """What the server remarks, with levels."""
+        return [*((each, "warning") for each in self.warnings), *((each, "info") for each in self.infos)]
 
     def result(self) -> dict[str, Any]:
         """Return it as the step's result holds it."""

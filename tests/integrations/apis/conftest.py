@@ -50,7 +50,7 @@ class ScriptedApi:
 def _handler(api: ScriptedApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 5
+        timeout = 60
 
         def log_message(self, *args: Any) -> None:
             """Say nothing."""

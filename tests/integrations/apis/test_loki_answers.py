@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -104,12 +105,12 @@ def test_a_range_begins_where_it_began_while_a_step_waits(wait: Callable[..., An
     api.answer(streams())
     api.answer(streams())
     api.answer(streams([str(NS), "hello"]))
-    wait(within="5s")
+    wait(within="60s")
     starts, ends = ([each.params[key][0] for each in api.asked] for key in ("start", "end"))
 
     assert 3 == len(ends) == len(set(ends))
     assert 1 == len(set(starts))
-    assert 300e9 == pytest.approx(int(ends[0]) - int(starts[0]), rel=0.01)
+    assert 300e9 <= int(ends[0]) - int(starts[0]) < 400e9
 
 
 @pytest.mark.parametrize("words", ["empty ring", "too many unhealthy instances in the ring"])
@@ -117,7 +118,7 @@ def test_a_loki_that_starts_is_waited_for(wait: Callable[..., Any], api: Any, wo
     api.answer(words, 500)
     api.answer(streams([str(NS), "hello"]))
 
-    assert ["hello"] == wait(within="5s")["lines"]
+    assert ["hello"] == wait(within="60s")["lines"]
 
 
 def test_a_loki_that_never_gets_ready_is_told(wait: Callable[..., Any], api: Any) -> None:
@@ -126,7 +127,7 @@ def test_a_loki_that_never_gets_ready_is_told(wait: Callable[..., Any], api: Any
         wait(within="100ms")
 
     assert "NOT_READY" == caught.value.code
-    assert "looks; it says so for a moment after its start" in str(caught.value.hint)
+    assert re.search(r"looks?; it says so for a moment after its start", str(caught.value.hint))
 
 
 def test_a_query_does_not_wait_for_a_loki_that_starts(query: Callable[..., Any], api: Any) -> None:
@@ -143,7 +144,7 @@ def test_a_query_does_not_wait_for_a_loki_that_starts(query: Callable[..., Any],
         (401, "no org id", "AUTHENTICATION_FAILED", "name it: `tenant: my-team`"),
         (403, "forbidden", "PERMISSION_DENIED", "no credentials were sent"),
         (429, "Maximum active stream limit exceeded", "RATE_LIMITED", "give it time"),
-        (400, "parse error at line 1, col 10: syntax error", "BAD_QUERY", 'a selector, {app="shop"}'),
+        (400, "parse error at line 1, col 10: syntax error", "BAD_QUERY", 'such as {app="shop"} |='),
         (400, "max entries limit per query exceeded, limit > max", "BAD_QUERY", "a smaller `limit`"),
         (400, "the query time range exceeds the limit (query length: 9d)", "TOO_MUCH", "narrow it"),
         (500, "maximum of series (500) reached for a single query", "TOO_MUCH", "narrow it"),
@@ -196,6 +197,8 @@ def test_why_there_is_nothing_costs_no_more_than_the_failure(wait: Callable[...,
         pytest.param({"start": "soon"}, r"config\.start: 'soon' is not a time", id="start"),
         pytest.param({"time": 5}, r"config\.time is for metric queries", id="one time for lines"),
         pytest.param({"step": "5s"}, r"config\.step is for metric queries", id="step for lines"),
+        pytest.param({"query": "rate(x)", "step": "0s"}, r"config\.step is 0$", id="no step"),
+        pytest.param({"query": "rate(x)", "step": "often"}, r"config\.step: ", id="step"),
         pytest.param({"query": "rate(x)", "time": 5, "end": 6}, r"config\.time asks for one time", id="both"),
         pytest.param({"url": "localhost:3100"}, "has no scheme", id="url"),
         pytest.param({"assert": ["count =="]}, r"config\.assert\[0\]", id="expression"),
@@ -241,7 +244,7 @@ def test_the_lines_of_a_trace_are_found(api: Any, steps: Any) -> None:
     api.answer(streams([str(NS + 1), "trace t1 fails"]))
     api.answer(streams([str(NS), "beside", {"structuredMetadata": {"trace_id": "t1"}}]))
     url = api.url.replace("//", "//u:secret@")
-    found = lines_of_trace("t1", NS, NS + 5, {"loki_url": url}, HttpClient.of(steps.context()), Deadline.after(2, ""))
+    found = lines_of_trace("t1", NS, NS + 5, {"loki_url": url}, HttpClient.of(steps.context()), Deadline.after(60, ""))
 
     assert ["beside", "trace t1 fails"] == [entry["line"] for entry in found]
     assert ['{service_name=~".+"} |= "t1"', '{service_name=~".+"} | trace_id="t1" != "t1"'] == [
@@ -252,7 +255,7 @@ def test_the_lines_of_a_trace_are_found(api: Any, steps: Any) -> None:
 def test_without_a_loki_a_trace_has_no_lines(steps: Any) -> None:
     client = HttpClient.of(steps.context())
 
-    assert [] == lines_of_trace("t1", NS, NS + 5, {}, client, Deadline.after(2, ""))
+    assert [] == lines_of_trace("t1", NS, NS + 5, {}, client, Deadline.after(60, ""))
 
 
 def test_settings_name_the_server_for_steps_that_do_not(api: Any, steps: Any) -> None:

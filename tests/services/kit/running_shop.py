@@ -27,7 +27,7 @@ class RunningShop:
         data = json.dumps({"card": card}).encode()
         request = urllib.request.Request(f"{self.url}/orders", data, dict(headers or {}))
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 body = response.read()
         except HTTPError as declined:
             body = declined.read()

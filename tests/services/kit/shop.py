@@ -30,7 +30,7 @@ class Shop:
         self._loki_push_url = loki_push_url
         self._orders: dict[str, int] = {}
         self._provider = TracerProvider(resource=Resource({"service.name": name}), shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint=f"{otlp_url}/v1/traces", timeout=10)
+        exporter = OTLPSpanExporter(endpoint=f"{otlp_url}/v1/traces", timeout=60)
         self._provider.add_span_processor(SimpleSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("shop")
 
@@ -60,7 +60,7 @@ class Shop:
         stream = {"stream": {"app": self.name}, "values": [[str(time.time_ns()), line]]}
         data = json.dumps({"streams": [stream]}).encode()
         request = urllib.request.Request(self._loki_push_url, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             response.read()
 
 

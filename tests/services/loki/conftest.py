@@ -8,9 +8,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 import pytest
+
+from pytest_testmesh.polling import Deadline, attempts
 
 Push = Callable[..., int]
 
@@ -32,9 +36,11 @@ def push(loki: Any, unique: str) -> Push:
         request = urllib.request.Request(
             f"{loki.url}/loki/api/v1/push", body, headers={"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            assert 204 == response.status
-        return time_ns
+        for _ in attempts(repeat(0.05), Deadline.after(60, "")):  # one that just started says 500 for a moment
+            with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60) as response:
+                assert 204 == response.status
+                return time_ns
+        pytest.fail("Loki takes no lines")
 
     return run
 
@@ -45,27 +51,8 @@ def on_server(loki: Any, unique: str) -> Callable[[], list[str]]:
 
     def run() -> list[str]:
         params = urllib.parse.urlencode({"query": f'{{app="{unique}"}}', "direction": "forward"})
-        with urllib.request.urlopen(f"{loki.url}/loki/api/v1/query_range?{params}", timeout=10) as response:
+        with urllib.request.urlopen(f"{loki.url}/loki/api/v1/query_range?{params}", timeout=60) as response:
             streams = json.load(response)["data"]["result"]
         return [line for _, line in sorted(value for stream in streams for value in stream["values"])]
-
-    return run
-
-
-@pytest.fixture
-def wait_until_ready(loki: Any) -> Callable[[], None]:
-    """``wait_until_ready()`` returns when Loki answers queries again, after a fault."""
-
-    def run() -> None:
-        url = f"{loki.url}/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D"
-        end = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(url, timeout=5):
-                    return
-            except (urllib.error.URLError, OSError) as exc:
-                if time.monotonic() > end:
-                    pytest.fail(f"Loki does not come back: {exc}")
-                time.sleep(0.05)
 
     return run

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from after_a_look import after_a_look
 
 from pytest_testmesh.errors import StepAssertionError, TargetError
 from pytest_testmesh.integrations.http.client import HttpClient
@@ -90,14 +89,12 @@ def test_a_line_comes_as_it_was_written(
 
 
 def test_a_step_waits_for_a_line_that_comes_later(
-    step: Callable[..., Any], push: Callable[..., int], unique: str
+    loki: Any, make_context: Callable[..., Any], push: Callable[..., int], unique: str
 ) -> None:
-    later = threading.Timer(0.4, push, ["late"])
-    later.start()
-    try:
-        found = step(loki_assert, query=f'{{app="{unique}"}}', start="step.start", within="10s")
-    finally:
-        later.join()
+    context = make_context()
+    config = {"url": loki.url, "query": f'{{app="{unique}"}}', "start": "step.start", "within": "60s"}
+    with after_a_look(context, lambda: push("late")):
+        found = loki_assert(config, context)
 
     assert ["late"] == found["lines"]
 
@@ -167,6 +164,27 @@ def test_a_refusal_is_told(step: Callable[..., Any], config: dict[str, Any], cod
     assert told in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("{app=shop}", "text stands in double quotes"),
+        ("{app='shop'}", "text stands in double quotes"),
+        ('{app="shop"} |= order', "text stands in double quotes"),
+        ('app="shop"', "begins with a selector in braces"),
+        ('sum({app="shop"})', "a range, [5m], stands before the closing parenthesis"),
+        ('rate({app="shop"} |= "x")', "a range, [5m], stands before the closing parenthesis"),
+        ('{app="shop"}[5m]', "a range, [5m], stands before the closing parenthesis"),
+        ("{}", "at least one label with a value"),
+        ('{app="shop"', 'such as {app="shop"}'),
+    ],
+)
+def test_a_common_mistake_has_a_hint(step: Callable[..., Any], query: str, hint: str) -> None:
+    with pytest.raises(TargetError, match="the query is not LogQL: parse error") as caught:
+        step(loki_query, query=query)
+
+    assert hint in str(caught.value.hint)
+
+
 def test_another_server_is_told(step: Callable[..., Any], loki: Any) -> None:
     with pytest.raises(TargetError, match="not found: 404 page not found") as caught:
         step(loki_query, query='{a="b"}', url=f"{loki.url}/nowhere")
@@ -181,9 +199,8 @@ def test_the_lines_of_a_trace_are_found(
     start_ns = push(f'{{"trace_id": "{trace}", "msg": "in the line"}}')
     push("beside the line", {"trace_id": trace})
     push(f"both {trace}", {"trace_id": trace})
-    push("another")
-    time.sleep(0.2)
-    found = lines_of_trace(trace, start_ns, time.time_ns(), {"loki_url": loki.url}, client, Deadline.after(2, ""))
+    end_ns = push("another")
+    found = lines_of_trace(trace, start_ns, end_ns, {"loki_url": loki.url}, client, Deadline.after(60, ""))
 
     assert ["in the line", "beside the line", "both"] == [
         word for entry in found for word in ("in the line", "beside the line", "both") if word in entry["line"]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from running_shop import RunningShop, running_shop
+
+from pytest_testmesh.polling import Deadline, attempts
 
 
 @pytest.fixture
@@ -23,9 +28,19 @@ def shop(service: Any, unique: str, monkeypatch: pytest.MonkeyPatch, flows: Any)
     with running_shop(unique, jaeger["otlp_http"], loki["push"]) as running:
         targets.write_text(json.dumps([{"targets": [running.url.removeprefix("http://")]}]))
         try:
+            _wait_until_scraped(prometheus["url"], running.url.removeprefix("http://"))
             yield running
         finally:
             targets.unlink()
+
+
+def _wait_until_scraped(prometheus_url: str, target: str) -> None:
+    query = urlencode({"query": f'up{{instance="{target}"}}'})
+    for _ in attempts(repeat(0.05), Deadline.after(120, "")):
+        with urlopen(f"{prometheus_url}/api/v1/query?{query}", timeout=60) as response:
+            if json.load(response)["data"]["result"]:
+                return
+    pytest.fail(f"Prometheus does not scrape {target}")
 
 
 @pytest.mark.parametrize("name", ["order", "declined"])

@@ -69,7 +69,7 @@ def post(url: str, body: Any) -> None:
     """Send OTLP as JSON."""
     data = json.dumps(body).encode()
     request = urllib.request.Request(f"{url}/v1/traces", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         response.read()
 
 
@@ -119,9 +119,9 @@ def stored(request: pytest.FixtureRequest, service: Any, unique: str) -> Stored:
     """The recorded trace in each backend."""
     if request.param == "recorded tempo":
         url = request.getfixturevalue("tempo").url
-        return Stored(url, TRACE_ID, "order-service", "payment-service", 2)
+        return Stored(url, TRACE_ID, "order-service", "payment-service", 30)
     server = service("jaeger").facts if request.param == "jaeger" else real_tempo(service)
-    return Stored(server["url"], *send(server, unique, now_ns()), 5 if request.param == "jaeger" else 90)
+    return Stored(server["url"], *send(server, unique, now_ns()), 60 if request.param == "jaeger" else 120)
 
 
 @pytest.fixture
@@ -131,10 +131,11 @@ def send_recorded(jaeger: Mapping[str, Any], unique: str) -> Callable[[], tuple[
 
 
 @pytest.fixture
-def closed_url() -> str:
-    """An address that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+def closed_url() -> Iterator[str]:
+    """An address that nothing listens on; it is held, so that nobody else does either."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture

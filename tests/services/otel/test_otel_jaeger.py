@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from after_a_look import after_a_look
 from running_shop import RunningShop, running_shop
 
 from pytest_testmesh.errors import (
@@ -17,6 +17,7 @@ from pytest_testmesh.errors import (
     StepAssertionError,
     TargetUnavailableError,
 )
+from pytest_testmesh.integrations.otel import otel_assert
 from pytest_testmesh.integrations.otel.lookup import is_configured, spans_of_trace
 from pytest_testmesh.integrations.otel.trees import tree
 from pytest_testmesh.polling import Deadline
@@ -34,7 +35,7 @@ def shop(jaeger: Mapping[str, Any], unique: str) -> Iterator[RunningShop]:
 @pytest.fixture
 def ask(step: Callable[..., Any], jaeger: Mapping[str, Any]) -> Callable[..., Any]:
     """``ask(trace_id=...)`` runs one ``otel.assert`` against Jaeger."""
-    return lambda **config: step(backend_url=jaeger["url"], **config)
+    return lambda **config: step(**{"backend_url": jaeger["url"], "within": "60s", **config})
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
@@ -62,12 +63,12 @@ def test_injected_headers_lead_to_the_spans(flows: Any, shop: RunningShop, jaege
     assert {"passed": 1} == done.outcomes, done.text
 
 
-def test_spans_are_waited_for(ask: Callable[..., Any], shop: RunningShop) -> None:
-    trace_id = "ab" * 8 + f"{time.time_ns():016x}"
-    order = threading.Timer(0.3, shop.order, [{"traceparent": f"00-{trace_id}-{'1' * 16}-01"}])
-    order.start()
-    result = ask(trace_id=trace_id, within="10s", **{"assert": ["spans[0].kind == 'server'"]})
-    order.join()
+def test_spans_are_waited_for(make_context: Callable[..., Any], shop: RunningShop, jaeger: Mapping[str, Any]) -> None:
+    trace_id = secrets.token_hex(16)
+    context = make_context()
+    wanted = {"min_spans": 2, "assert": ["spans[0].kind == 'server'"]}
+    with after_a_look(context, lambda: shop.order({"traceparent": f"00-{trace_id}-{'1' * 16}-01"})):
+        result = otel_assert({"backend_url": jaeger["url"], "trace_id": trace_id, "within": "60s", **wanted}, context)
 
     assert ["POST /orders", "INSERT orders"] == [span["operation"] for span in result["spans"]]
     assert ["a", "b"] == result["spans"][0]["attributes"]["items"]
@@ -91,8 +92,11 @@ def test_a_later_start_leaves_older_spans_out(ask: Callable[..., Any], shop: Run
     assert 0 == ask(service=shop.name, start="step.start", min_spans=0)["count"]
 
 
-def test_the_report_shows_the_tree(flows: Any, shop: RunningShop, jaeger: Mapping[str, Any]) -> None:
+def test_the_report_shows_the_tree(
+    flows: Any, shop: RunningShop, ask: Callable[..., Any], jaeger: Mapping[str, Any]
+) -> None:
     trace_id = shop.order(card="declined")
+    ask(trace_id=trace_id, min_spans=2)
     flow = flows.write(
         "declined.yaml",
         "flow:\n  name: declined\n  steps:\n    - action: otel.assert\n      config:\n"
@@ -141,7 +145,7 @@ def test_a_frozen_server_ends_with_the_deadline(
     alone: None, service: Any, step: Callable[..., Any], jaeger: Mapping[str, Any]
 ) -> None:
     with service("jaeger").frozen(), pytest.raises(ActionTimeoutError, match="waiting for"):
-        step(Deadline.after(0.3, "step timeout 300ms"), backend_url=jaeger["url"], trace_id=RECORDED)
+        step(Deadline.after(1, "step timeout 1s"), backend_url=jaeger["url"], trace_id=RECORDED)
 
 
 def test_a_look_up_gives_the_spans_for_a_report(
@@ -150,7 +154,7 @@ def test_a_look_up_gives_the_spans_for_a_report(
     trace_id = shop.order(card="declined")
     ask(trace_id=trace_id, min_spans=2)
     context = make_context(jaeger_url=jaeger["url"])
-    spans = spans_of_trace(trace_id, context, Deadline.after(2, "look-up"))
+    spans = spans_of_trace(trace_id, context, Deadline.after(60, "look-up"))
 
     assert is_configured(context)
     assert 2 == len(spans)
@@ -160,5 +164,5 @@ def test_a_look_up_gives_the_spans_for_a_report(
 def test_a_look_up_of_an_unknown_trace_gives_none(make_context: Callable[..., Any], jaeger: Mapping[str, Any]) -> None:
     context = make_context(jaeger_url=jaeger["url"])
 
-    assert [] == spans_of_trace(secrets.token_hex(16), context, Deadline.after(2, "look-up"))
+    assert [] == spans_of_trace(secrets.token_hex(16), context, Deadline.after(60, "look-up"))
     assert not is_configured(make_context())

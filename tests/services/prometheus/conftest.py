@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -70,31 +69,13 @@ def _handler(exporter: Exporter) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def on_server(prometheus: Any) -> Callable[[str], list[Any]]:
-    """``on_server("up")`` returns the result of a query as Prometheus tells it to urllib."""
+def on_server(prometheus: Any) -> Callable[..., list[Any]]:
+    """``on_server("up", time="2026-11-23T00:45:55Z")`` returns what Prometheus tells urllib."""
 
-    def run(query: str) -> list[Any]:
-        url = f"{prometheus.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        with urllib.request.urlopen(url, timeout=10) as response:
+    def run(query: str, **params: str) -> list[Any]:
+        url = f"{prometheus.url}/api/v1/query?{urllib.parse.urlencode({'query': query, **params})}"
+        with urllib.request.urlopen(url, timeout=60) as response:
             result: list[Any] = json.load(response)["data"]["result"]
         return result
-
-    return run
-
-
-@pytest.fixture
-def wait_until_ready(prometheus: Any) -> Callable[[], None]:
-    """``wait_until_ready()`` returns when Prometheus answers queries again, after a fault."""
-
-    def run() -> None:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(f"{prometheus.url}/api/v1/query?query=1", timeout=5):
-                    return
-            except (urllib.error.URLError, OSError) as exc:
-                if time.monotonic() > end:
-                    pytest.fail(f"Prometheus does not come back: {exc}")
-                time.sleep(0.05)
 
     return run
