@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from pytest_testmesh.errors import ActionError, ActionTimeoutError, TargetUnavailableError
 from pytest_testmesh.polling import Deadline
@@ -38,7 +39,7 @@ BROKEN = Row(
 )
 SOCKETS: Mapping[type[OSError], Row] = {
     ConnectionRefusedError: Row(
-        TargetUnavailableError, "connection refused", "is {service} running? nothing listens on {origin}"
+        TargetUnavailableError, "connection refused", "is {service} running? nothing listens on {origin}{default}"
     ),
     ConnectionResetError: BROKEN,
     ConnectionAbortedError: BROKEN,
@@ -52,12 +53,17 @@ SOCKETS: Mapping[type[OSError], Row] = {
     ssl.SSLError: Row(TargetUnavailableError, "no TLS: {said}", "does the port speak TLS? try it without"),
     OSError: UNEXPECTED,
 }
-"""What sockets say; needs the facts service, host, origin (``host:port``) and said."""
+"""What sockets say; needs the facts service, host, origin (``host:port``), default (see `default_fact`) and said."""
 
 
 def socket_row(exc: OSError) -> Row:
     """Return the row of `SOCKETS` for the error."""
     return next(SOCKETS[kind] for kind in type(exc).__mro__ if kind in SOCKETS)
+
+
+def default_fact(is_default: bool, names: str) -> str:
+    """Return what a hint adds of a server that nobody named; *names* are what names one, `` `url` or ... ``."""
+    return f", which is the default: {names} names another" if is_default else ""
 
 
 def timed_out(where: str, waited: str, waiting_for: str, deadline: Deadline, hint: str | None) -> ActionTimeoutError:
@@ -66,14 +72,47 @@ def timed_out(where: str, waited: str, waiting_for: str, deadline: Deadline, hin
     return ActionTimeoutError(f"{where}: timed out after {waited} waiting for {waiting_for}{cause}", hint=hint)
 
 
+_STALLED_HINTS = {
+    "a connection": "are host and port right? a firewall that drops packets looks like this",
+    "the TLS handshake": "does the port speak TLS? try it without",
+    "the server to take the request": "the server stopped reading; is it frozen?",
+    "the response": "the server is connected but does not answer; is it frozen, or busy with a slow {work}?",
+}
+
+
+def stalled(where: str, waited: str, waiting_for: str, deadline: Deadline, work: str) -> ActionTimeoutError:
+    """`timed_out`, of a server to which one connection is held: what it is asked to do is called *work*."""
+    hint = _STALLED_HINTS.get(waiting_for, "is the name server reachable?").format(work=work)
+    return timed_out(where, waited, waiting_for, deadline, hint)
+
+
 def chain(exc: BaseException) -> Iterator[BaseException]:
     """Walk from *exc* to the root, by cause and into arguments, where urllib3 puts causes."""
+    return _walk(exc, _cause)
+
+
+def chain_since(handled: BaseException | None, exc: BaseException) -> Iterator[BaseException]:
+    """As `chain`, also by context: drivers raise errors while they handle those of sockets, and do not say ``from``.
+
+    It ends before *handled*, what was being handled when the step began: steps after a failure run while the error of
+    an earlier one is, which is the context of all that is raised meanwhile.
+    """
+    return takewhile(lambda each: each is not handled, _walk(exc, lambda each: _cause(each) or each.__context__))
+
+
+def _walk(exc: BaseException, below: Callable[[BaseException], BaseException | None]) -> Iterator[BaseException]:
     seen: set[int] = set()
     found: BaseException | None = exc
     while found is not None and id(found) not in seen:
         seen.add(id(found))
         yield found
-        found = next((each for each in found.args if isinstance(each, BaseException)), None) or found.__cause__
+        found = below(found)
+
+
+def _cause(exc: BaseException) -> BaseException | None:
+    # a group of neo4j's has one for each server of a cluster
+    inside = (*exc.args, *getattr(exc, "exceptions", ()))
+    return next((each for each in inside if isinstance(each, BaseException)), None) or exc.__cause__
 
 
 def said(cause: BaseException) -> str:

@@ -44,6 +44,13 @@ def tls_options(config: Mapping[str, Any], folder: Path) -> TLSOptions:
     return TLSOptions(ca, source, resolved(cert["cert"], folder), key and resolved(key, folder), cert.get("password"))
 
 
+def tls_of_address(tls: bool, verify: bool | str, config: Mapping[str, Any], folder: Path) -> TLSOptions | None:
+    """Return how to trust a server whose URL says *tls* and *verify*, with ``cert`` of *config*; None in the clear."""
+    if not tls:
+        return None
+    return tls_options({"verify_ssl": verify, **({"cert": config["cert"]} if "cert" in config else {})}, folder)
+
+
 def _trust(verify: bool | str, folder: Path) -> tuple[str | None, str]:
     if verify is True:
         return ca_certificates()

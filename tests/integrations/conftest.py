@@ -484,7 +484,9 @@ def dripping(tcp_script: Callable[[Callable[[socket.socket, Script], None]], Scr
 
 
 @pytest.fixture
-def unused_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def unused_port() -> Iterator[int]:
+    """A port that nothing listens on, and that nobody else is given; a server of the test may take it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -49,7 +48,7 @@ def step(steps: Any, tcp_script: Any) -> Iterator[Step]:
 
 @pytest.fixture
 def answering(tcp_script: Any) -> Callable[..., Any]:
-    """``answering(b"...", b"...")`` gives these answers one after the other; *seen* are the heads of the requests."""
+    """``answering(b"...", b"...")`` gives these answers in turn and hangs up; *seen* are the heads of the requests."""
 
     def start(*answers: bytes) -> Any:
         left = list(answers)
@@ -60,6 +59,8 @@ def answering(tcp_script: Any) -> Callable[..., Any]:
                     script.seen.append(head)
                     stream.read(int(_value(head, "content-length") or 0))
                     connection.sendall(left.pop(0))
+                    if not left:
+                        return
 
         script = tcp_script(play)
         script.seen = []
@@ -219,9 +220,9 @@ def test_connections_are_used_again_and_not_when_they_are_old(step: Step, answer
         pytest.param(b"SSH-2.0-OpenSSH\r\n", TargetError, "TARGET_ERROR", "the answer is not HTTP", id="SSH"),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nETag: a\r\nContent-Length: 9\r\nConnection: close\r\n\r\nx",
-            (ActionTimeoutError, Unavailable),
+            Unavailable,
             None,
-            "the rest of the body|broke before",
+            "broke before",
             id="half",
         ),
     ],
@@ -229,7 +230,7 @@ def test_connections_are_used_again_and_not_when_they_are_old(step: Step, answer
 def test_what_is_wrong_is_told(step: Step, answering: Any, raw: bytes, kind: Any, code: str | None, told: str) -> None:
     server = answering(raw)
     with pytest.raises(kind, match=told) as caught:
-        step("get", server.port, Deadline.after(2, "test"))
+        step("get", server.port)
 
     assert caught.value.code == (code or caught.value.code)
     assert f"GET abc/o at 127.0.0.1:{server.port}: " in str(caught.value)
@@ -268,22 +269,27 @@ def test_within_ends(step: Step, answering: Any) -> None:
     assert "still so after" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("piece", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
-@pytest.mark.parametrize(("action", "config"), [("put", {"data": "x"}), ("get", {}), ("delete", {}), ("assert", {})])
+@pytest.mark.parametrize(
+    ("action", "config", "piece"),
+    [
+        ("put", {"data": "x"}, b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ("put", {"data": "x"}, b""),
+        ("get", {}, b""),
+        ("delete", {}, b""),
+        ("assert", {}, b""),
+    ],
+)
 def test_a_silent_server_ends_the_step_in_time(
     step: Step, dripping: Any, action: str, config: dict[str, str], piece: bytes
 ) -> None:
-    started = time.monotonic()
     with pytest.raises(ActionTimeoutError, match=r"timed out after .* waiting for the response headers \(test\)"):
-        step(action, dripping(piece=piece).port, Deadline.after(0.3, "test"), **config)
-
-    assert time.monotonic() - started < 5
+        step(action, dripping(piece=piece).port, Deadline.after(1, "test"), **config)
 
 
 def test_a_body_that_drips_ends_in_time(step: Step, dripping: Any) -> None:
     server = dripping(start=b"HTTP/1.1 200 OK\r\nETag: a\r\nContent-Length: 9000\r\n\r\n", piece=b"x")
     with pytest.raises(ActionTimeoutError, match="waiting for the rest of the body"):
-        step("get", server.port, timeout="300ms")
+        step("get", server.port, timeout="1s")
 
 
 def test_a_file_is_not_left_half_written(step: Step, dripping: Any, tmp_path: Any) -> None:
@@ -303,9 +309,13 @@ def test_a_folder_that_is_not_there_is_told(step: Step, answering: Any) -> None:
 def test_ctrl_c_gets_through(step: Step, dripping: Any) -> None:
     server = dripping()
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
+
+    def get() -> None:
+        timer.start()  # on a busy machine it may be over before the step begins
+        step("get", server.port, timeout="60s")
+
     with pytest.raises(KeyboardInterrupt):
-        step("get", server.port, timeout="20s")
+        get()
     timer.join()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionTimeoutError
 from pytest_testmesh.integrations._durations import duration_s, own_deadline
+from pytest_testmesh.integrations._within import look_deadline
 from pytest_testmesh.integrations.database.backends import find_database
 from pytest_testmesh.integrations.database.checks import check_poll_config
 from pytest_testmesh.integrations.database.conditions import Condition, read_conditions, row_exists
@@ -19,9 +19,6 @@ from pytest_testmesh.integrations.sql.outcome import Outcome
 from pytest_testmesh.integrations.sql.statement import Statement, read_query
 from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.units import format_duration
-
-_LAST_LOOK_S = 1.0
-"""What a query of a poll gets at least, so that the last one can still succeed."""
 
 
 def database_query(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
@@ -38,9 +35,10 @@ def database_query(config: Mapping[str, Any], context: ActionContext) -> Mapping
     look = _Look(statement, database.dialect, config, context)
     if poll is not None:
         poller = _Poller(poll, context, [row_exists()], "poll")
-        with database.opened(statement, context, poller.last_end, transaction=bool(config.get("transaction"))) as run:
-            return poller.until(lambda deadline: look.result(run(look.deadline(deadline))))
-    deadline = look.deadline(context.deadline)
+        deadline = look.deadline(poller.end)
+        with database.opened(statement, context, deadline, transaction=bool(config.get("transaction"))) as run:
+            return poller.until(lambda: look.result(run(look.deadline(poller.end))))
+    deadline = look.deadline()
     with database.opened(statement, context, deadline, transaction=bool(config.get("transaction"))) as run:
         return look.result(run(deadline))
 
@@ -64,8 +62,8 @@ def db_poll(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, A
     statement = read_query(config, database.dialect, context)
     look = _Look(statement, database.dialect, {}, context)
     poller = _Poller(config, context, read_conditions(config, context), "db_poll")
-    with database.opened(statement, context, poller.last_end, transaction=False) as run:
-        result = poller.until(lambda deadline: look.result(run(look.deadline(deadline))))
+    with database.opened(statement, context, look.deadline(poller.end), transaction=False) as run:
+        result = poller.until(lambda: look.result(run(look.deadline(poller.end))))
     return {"success": True, **result}
 
 
@@ -80,10 +78,10 @@ class _Look:
         self._context = context
         self._started = time.perf_counter()
 
-    def deadline(self, other: Deadline) -> Deadline:
-        """Return when the query that starts now must end."""
+    def deadline(self, end: Deadline | None = None) -> Deadline:
+        """Return when the query that starts now must end: not long after *end* of the poll that it belongs to."""
         self._started = time.perf_counter()
-        return own_deadline(self._config, self._context.deadline.earlier(other), "the query")
+        return look_deadline(self._config, self._context.deadline, end)
 
     def result(self, outcome: Outcome) -> dict[str, Any]:
         """Return the step's result."""
@@ -107,24 +105,23 @@ class _Poller:
     def __init__(
         self, config: Mapping[str, Any], context: ActionContext, conditions: list[Condition], name: str
     ) -> None:
-        self._end = own_deadline(config, context.deadline, name)
+        self.end = own_deadline(config, context.deadline, name)
         self._conditions = conditions
         interval_s = duration_s(config, "interval", "1s")
         limit = config.get("max_attempts")
         self._pauses = repeat(interval_s) if limit is None else repeat(interval_s, limit - 1)
         self._started = time.monotonic()
-        self.last_end = replace(self._end, at=max(self._end.at, self._started + _LAST_LOOK_S))
 
-    def until(self, look: Callable[[Deadline], dict[str, Any]]) -> dict[str, Any]:
+    def until(self, look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the first result of which the conditions hold; *look* gets when it must have ended.
 
         Raises:
             ActionTimeoutError: There was none.
         """
         number, problem, last = 0, "", None  # type: int, str, dict[str, Any] | None
-        for number in attempts(self._pauses, self._end):
+        for number in attempts(self._pauses, self.end):
             try:
-                last = look(replace(self._end, at=max(self._end.at, time.monotonic() + _LAST_LOOK_S)))
+                last = look()
             except ActionTimeoutError:
                 if last is None:
                     raise
@@ -139,7 +136,7 @@ class _Poller:
 
     def _gave_up(self, number: int, problem: str) -> ActionTimeoutError:
         waited = format_duration(time.monotonic() - self._started)
-        cause = f"; {self._end.cause}" if self._end.passed and self._end.cause else ""
+        cause = f"; {self.end.cause}" if self.end.passed and self.end.cause else ""
         looks = f"{number} quer{'y' if number == 1 else 'ies'}"
         return ActionTimeoutError(
             f"waited {waited}: {problem} ({looks}{cause})", hint="`received` above is what the last query found"

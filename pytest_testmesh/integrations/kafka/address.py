@@ -43,11 +43,12 @@ class TLS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Brokers to begin with, and the way in; what clients are pooled by."""
+    """Brokers to begin with, and the way in; what clients are pooled by. *are_default*: nobody named the brokers."""
 
     brokers: tuple[str, ...]
     login: Login | None = None
     tls: TLS | None = None
+    are_default: bool = field(default=False, compare=False)
 
     @property
     def shown(self) -> str:
@@ -91,7 +92,12 @@ def parse_cluster(config: Mapping[str, Any], settings: Mapping[str, str], folder
         brokers = read_brokers(config["brokers"], "config.brokers")
     else:
         brokers = read_brokers(settings.get(SETTING, _DEFAULT), f"testmesh_{SETTING}")
-    return Cluster(brokers=brokers, login=_login(config), tls=_tls(config.get("ssl", False), folder))
+    return Cluster(
+        brokers=brokers,
+        login=_login(config),
+        tls=_tls(config.get("ssl", False), folder),
+        are_default="brokers" not in config and SETTING not in settings,
+    )
 
 
 def read_brokers(given: str | list[str], named_by: str) -> tuple[str, ...]:

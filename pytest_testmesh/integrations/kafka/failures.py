@@ -18,9 +18,9 @@ from pytest_testmesh.errors import (
     TargetError,
     TargetUnavailableError,
 )
-from pytest_testmesh.integrations._failures import BROKEN, SOCKETS, UNEXPECTED, Row, timed_out
+from pytest_testmesh.integrations._failures import BROKEN, SOCKETS, UNEXPECTED, Row, default_fact, timed_out
 from pytest_testmesh.integrations._sockets import Stalled
-from pytest_testmesh.integrations.kafka.address import Cluster
+from pytest_testmesh.integrations.kafka.address import SETTING, Cluster
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.units import format_duration
 
@@ -220,6 +220,7 @@ def _made(row: Row, text: str, asking: Asking) -> ActionError:
     origin = match["origin"] or asking.cluster.shown
     login = asking.cluster.login
     facts = {
+        "default": default_fact(asking.cluster.are_default, f"`brokers` or testmesh_{SETTING}"),
         "host": origin.rpartition(":")[0],
         "origin": origin,
         "said": match["said"].removeprefix("Broker: "),

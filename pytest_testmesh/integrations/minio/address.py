@@ -11,6 +11,7 @@ from typing import Any
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations.http.target import Target, parse_target
 
+SETTING = "minio_endpoint"
 _DEFAULT = "localhost:9000"
 _FORM = "write host:port, or http://host:port or https://host:port"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -21,7 +22,10 @@ _AWS = re.compile(r"\.amazonaws\.com(\.cn)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """An S3 API and a login; *path_style* None leaves the form of URLs to the client, *region* None the region."""
+    """An S3 API and a login; *path_style* None leaves the form of URLs to the client, *region* None the region.
+
+    *is_default* says that nobody named the server.
+    """
 
     target: Target
     access_key: str | None = None
@@ -29,6 +33,7 @@ class Address:
     session_token: str | None = field(default=None, repr=False)
     region: str | None = _FIXED_REGION
     path_style: bool | None = None
+    is_default: bool = field(default=False, compare=False)
 
     @property
     def tls(self) -> bool:
@@ -53,8 +58,8 @@ def parse_address(config: Mapping[str, Any], settings: Mapping[str, str]) -> Add
     """
     own = "endpoint" in config
     settings = {} if own else settings
-    written = config["endpoint"] if own else settings.get("minio_endpoint", _DEFAULT)
-    target = _parsed(written, "config.endpoint" if own else "testmesh_minio_endpoint", config.get("use_ssl"))
+    written = config["endpoint"] if own else settings.get(SETTING, _DEFAULT)
+    target = _parsed(written, "config.endpoint" if own else f"testmesh_{SETTING}", config.get("use_ssl"))
     access_key, secret_key = _keys(config, settings)
     return Address(
         target=target,
@@ -63,6 +68,7 @@ def parse_address(config: Mapping[str, Any], settings: Mapping[str, str]) -> Add
         session_token=config.get("session_token") or None,
         region=_region(config, target.host),
         path_style=config.get("path_style"),
+        is_default=not own and SETTING not in settings,
     )
 
 

@@ -86,7 +86,7 @@ class S3:
             waiting_for=calls.waiting_for,
             waited=format_duration(waited_s),
         )
-        return Asking(place=calls.place, sending=sending, region=address.region, anonymous=address.access_key is None)
+        return Asking(place=calls.place, address=address, sending=sending)
 
     def _connected(self) -> Minio:
         address = self._endpoint.address

@@ -9,8 +9,9 @@ from xml.etree import ElementTree as ET
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from pytest_testmesh.errors import ActionConfigError, ActionError, TargetError, TargetUnavailableError
-from pytest_testmesh.integrations._failures import UNEXPECTED, Row
+from pytest_testmesh.integrations._failures import UNEXPECTED, Row, chain, default_fact
 from pytest_testmesh.integrations.http import failures as http
+from pytest_testmesh.integrations.minio.address import SETTING, Address
 from pytest_testmesh.integrations.minio.names import Place
 from pytest_testmesh.values import one_line, shorten
 
@@ -149,22 +150,24 @@ class Asking:
     """What was being done when an error came up, for its text."""
 
     place: Place
+    address: Address
     sending: http.Sending
-    region: str | None
-    anonymous: bool
 
 
 def failure(exc: Exception, asking: Asking) -> ActionError:
     """Return the error of ours for *exc*: ``GET reports/may.csv at localhost:9000: there is no such object``."""
     if isinstance(exc, http.MAPPED):
-        return http.failure(exc, asking.sending)
+        error = http.failure(exc, asking.sending)
+        if any(isinstance(each, ConnectionRefusedError) for each in chain(exc)):
+            error.hint = f"{error.hint}{default_fact(asking.address.is_default, f'`endpoint` or testmesh_{SETTING}')}"
+        return error
     code = error_code(exc)
     row = CODES.get(code or "") or _other_row(exc)
     facts = {
-        "anonymous": " without an access key" * asking.anonymous,
+        "anonymous": " without an access key" * (asking.address.access_key is None),
         "bucket": asking.place.bucket,
-        "origin": asking.sending.origin,
-        "region": asking.region,
+        "origin": asking.address.origin,
+        "region": asking.address.region,
         "said": _said(exc, code),
     }
     return row.make(asking.sending.what, facts)

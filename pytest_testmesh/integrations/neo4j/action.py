@@ -15,7 +15,7 @@ from pytest_testmesh.integrations._assertions import read_checks, require
 from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._sockets import bounded_by
-from pytest_testmesh.integrations._tls import tls_options
+from pytest_testmesh.integrations._tls import tls_of_address
 from pytest_testmesh.integrations._within import holds_within, look_deadline, not_again
 from pytest_testmesh.integrations.neo4j.address import parse_address
 from pytest_testmesh.integrations.neo4j.connection import Answer, Client, Endpoint
@@ -162,10 +162,7 @@ def _result(answer: Answer, duration_ms: int) -> dict[str, Any]:
 def _endpoint(config: Mapping[str, Any], context: ActionContext) -> Endpoint:
     address = parse_address(config, context.settings)
     context.hide(address.password)
-    if not address.tls:
-        return Endpoint(address, None)
-    given = {"verify_ssl": address.verify, **({"cert": config["cert"]} if "cert" in config else {})}
-    return Endpoint(address, tls_options(given, context.flow_dir))
+    return Endpoint(address, tls_of_address(address.tls, address.verify, config, context.flow_dir))
 
 
 def _make_pool() -> ClientPool[Endpoint, Client]:

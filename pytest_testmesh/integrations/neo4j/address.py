@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations._hosts import check_host
 
-_URL, _USERNAME, _PASSWORD = "neo4j_url", "neo4j_username", "neo4j_password"
+SETTING = "neo4j_url"
+_USERNAME, _PASSWORD = "neo4j_username", "neo4j_password"
 _FORM = "write bolt://host:7687 for one server, neo4j://host:7687 for a cluster, bolt+s:// or neo4j+s:// for TLS"
 _PORT = 7687
 _MAX_PORT = 65535
@@ -22,7 +23,8 @@ _TLS = {"": False, "s": True, "ssc": True}
 class Address:
     """A server, or a cluster by one of its servers (*routing*), and a login.
 
-    *verify* is as ``verify_ssl``; *query* is what stands behind ``?``, which the cluster's routing gets.
+    *verify* is as ``verify_ssl``; *query* is what stands behind ``?``, which the cluster's routing gets. *is_default*
+    says that nobody named the server.
     """
 
     routing: bool = False
@@ -33,6 +35,7 @@ class Address:
     query: str = ""
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    is_default: bool = field(default=False, compare=False)
 
     @property
     def origin(self) -> str:
@@ -69,7 +72,8 @@ def parse_address(config: Mapping[str, Any], settings: Mapping[str, str]) -> Add
 def _server(config: Mapping[str, Any], settings: Mapping[str, str]) -> Address:
     if "url" in config:
         return _parsed(config["url"], "config.url")
-    address = _parsed(settings[_URL], f"testmesh_{_URL}") if _URL in settings else Address()
+    named = SETTING in settings
+    address = _parsed(settings[SETTING], f"testmesh_{SETTING}") if named else Address(is_default=True)
     username, password = settings.get(_USERNAME), settings.get(_PASSWORD)
     return replace(address, username=username or address.username, password=password or address.password)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neo4j.exceptions import Neo4jError
@@ -15,9 +15,18 @@ from pytest_testmesh.errors import (
     TargetError,
     TargetUnavailableError,
 )
-from pytest_testmesh.integrations._failures import BROKEN, UNEXPECTED, Row, said, socket_row, timed_out
+from pytest_testmesh.integrations._failures import (
+    BROKEN,
+    UNEXPECTED,
+    Row,
+    chain_since,
+    default_fact,
+    said,
+    socket_row,
+    stalled,
+)
 from pytest_testmesh.integrations._sockets import Stalled
-from pytest_testmesh.integrations.neo4j.address import Address
+from pytest_testmesh.integrations.neo4j.address import SETTING, Address
 from pytest_testmesh.integrations.sql.outcome import place_in
 from pytest_testmesh.polling import Deadline
 
@@ -154,12 +163,6 @@ PHRASES: Mapping[str, Row] = {
 }
 """By what the text of a driver's error holds, where its class says too little."""
 
-_TIMEOUT_HINTS = {
-    "a connection": "are host and port right? a firewall that drops packets looks like this",
-    "the TLS handshake": "does the port speak TLS? try it without",
-    "the server to take the request": "the server stopped reading; is it frozen?",
-    "the response": "the server is connected but does not answer; is it frozen, or busy with a slow query?",
-}
 _TIMEOUTS = frozenset({"ConnectionAcquisitionTimeoutError", "SocketDeadlineExceeded", "SocketDeadlineExceededError"})
 _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: (\d+)\)\)")
 
@@ -183,17 +186,17 @@ class Asking:
 
 def failure(exc: BaseException, asking: Asking) -> ActionError:
     """Return the error of ours for *exc*: ``query at localhost:7687: connection refused``."""
-    chain = list(_chain(exc, asking.handled))
-    timeout = next((each for each in chain if isinstance(each, TimeoutError)), None)
-    if timeout is not None or any(type(each).__name__ in _TIMEOUTS for each in chain):
-        waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else _waited_for(chain)
-        hint = _TIMEOUT_HINTS.get(waiting_for, "is the name server reachable?")
-        return timed_out(asking.where, asking.waited, waiting_for, asking.deadline, hint)
-    cause, row = _row(chain)
+    causes = list(chain_since(asking.handled, exc))
+    timeout = next((each for each in causes if isinstance(each, TimeoutError)), None)
+    if timeout is not None or any(type(each).__name__ in _TIMEOUTS for each in causes):
+        waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else _waited_for(causes)
+        return stalled(asking.where, asking.waited, waiting_for, asking.deadline, "query")
+    cause, row = _row(causes)
     offset = offset_in(cause, asking.text)
     user = asking.address.username
     facts = {
         "database": asking.database or "of that name",
+        "default": default_fact(asking.address.is_default, f"`url` or testmesh_{SETTING}"),
         "host": asking.address.host,
         "origin": asking.address.origin,
         "place": place_in(asking.text, offset),
@@ -215,31 +218,20 @@ def offset_in(exc: BaseException, text: str) -> int | None:
     return min(int(found.group(3)), len(text)) if found else None
 
 
-def _waited_for(chain: list[BaseException]) -> str:
-    return "a connection" if any("establish connection" in str(each) for each in chain) else "the response"
+def _waited_for(causes: list[BaseException]) -> str:
+    return "a connection" if any("establish connection" in str(each) for each in causes) else "the response"
 
 
-def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    """Walk to the root; the driver hides a time-out of a connection behind ``raise ... from None``."""
-    seen: set[int] = set()
-    found: BaseException | None = exc
-    while found is not None and found is not handled and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        grouped = getattr(found, "exceptions", None)  # of an ExceptionGroup: one for each server of a cluster
-        found = grouped[0] if grouped else found.__cause__ or found.__context__
-
-
-def _row(chain: list[BaseException]) -> tuple[BaseException, Row]:
+def _row(causes: list[BaseException]) -> tuple[BaseException, Row]:
     """Find the row of what the server said, else of the error nearest to the root that one of the tables knows."""
-    for exc in chain:
+    for exc in causes:
         if isinstance(exc, Neo4jError):
             return exc, _server_row(exc)
-    for cause in reversed(chain):
+    for cause in reversed(causes):
         row = socket_row(cause) if isinstance(cause, OSError) and type(cause) is not OSError else _driver_row(cause)
         if row is not None:
             return cause, row
-    return chain[0], UNEXPECTED
+    return causes[0], UNEXPECTED
 
 
 def _server_row(exc: Neo4jError) -> Row:

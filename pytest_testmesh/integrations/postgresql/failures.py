@@ -15,7 +15,7 @@ from pytest_testmesh.errors import (
     TargetError,
     TargetUnavailableError,
 )
-from pytest_testmesh.integrations._failures import Row, timed_out
+from pytest_testmesh.integrations._failures import Row, default_fact, timed_out
 from pytest_testmesh.integrations.postgresql.connection import Expired
 from pytest_testmesh.integrations.postgresql.target import Target
 from pytest_testmesh.polling import Deadline
@@ -70,7 +70,9 @@ BY_EXCEPTION: dict[type[BaseException], Row] = {
 _LOGIN = Row(TargetError, hint="are user and password right?", code="AUTHENTICATION_FAILED")
 _TLS = Row(TargetUnavailableError, hint="does the server speak TLS? sslmode: disable does without it")
 _NOBODY_THERE = Row(
-    TargetUnavailableError, hint="is the server running? nothing listens on {host}:{port}", text="connection refused"
+    TargetUnavailableError,
+    hint="is the server running? nothing listens on {host}:{port}{default}",
+    text="connection refused",
 )
 _UNKNOWN_HOST = Row(
     TargetUnavailableError, hint="check the name; is the name server reachable?", text="unknown host {host}"
@@ -114,7 +116,8 @@ def failure(exc: BaseException, target: Target, deadline: Deadline, waited: str,
     if isinstance(exc, Expired) or (_state(exc) == "57014" and deadline.remaining() < _NEARLY_S):
         return _timed_out(exc, target, deadline, waited)
     row = find_row(exc)
-    text, row_hint = row.fill({"host": target.host, "port": target.port, "said": _said(exc)})
+    default = default_fact(target.is_default, "the step's connection or testmesh_postgresql_url")
+    text, row_hint = row.fill({"host": target.host, "port": target.port, "said": _said(exc), "default": default})
     hint = "; ".join(filter(None, (_server_hint(exc), row_hint)))
     code = row.code or (_code(exc) if issubclass(row.error, TargetError) else None)
     return row.error(f"{target.shown}: {text}{place}", hint=hint or None, code=code, details=_details(exc))

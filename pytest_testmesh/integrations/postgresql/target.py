@@ -31,13 +31,17 @@ _FORM = "write postgresql://user:password@host:5432/database"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One database as one user; *shown* is what messages call it, without its password."""
+    """One database as one user; *shown* is what messages call it, without its password.
+
+    *is_default* says that nobody named the server, nor did the environment.
+    """
 
     dsn: str = field(repr=False)
     host: str
     port: str
     shown: str
     password: str | None = field(repr=False)
+    is_default: bool = field(default=False, compare=False)
 
 
 def find_target(config: Mapping[str, Any], context: ActionContext) -> Target:
@@ -70,7 +74,8 @@ def _resolved(
     if "\0" in "".join(options.values()):
         raise ActionConfigError("the connection settings hold a NUL character")
     known = dict(zip(_FROM_ENVIRONMENT, environ, strict=True))
-    if not any((options.get("host"), options.get("hostaddr"), options.get("service"), *environ[:3])):
+    is_default = not any((options.get("host"), options.get("hostaddr"), options.get("service"), *environ[:3]))
+    if is_default:
         options["host"] = "localhost"
     host = options.get("host") or options.get("hostaddr") or known["PGHOST"] or known["PGHOSTADDR"] or "localhost"
     port = options.get("port") or known["PGPORT"] or "5432"
@@ -80,6 +85,7 @@ def _resolved(
         port=port,
         shown=_shown(options, host, port),
         password=options.get("password"),
+        is_default=is_default,
     )
 
 

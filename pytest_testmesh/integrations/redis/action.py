@@ -12,7 +12,7 @@ from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations._durations import own_deadline
 from pytest_testmesh.integrations._sockets import bounded_by
-from pytest_testmesh.integrations._tls import tls_options
+from pytest_testmesh.integrations._tls import tls_of_address
 from pytest_testmesh.integrations.redis.address import parse_address
 from pytest_testmesh.integrations.redis.command import (
     Command,
@@ -95,10 +95,7 @@ def _ask(command: Command, config: Mapping[str, Any], context: ActionContext) ->
 def _endpoint(config: Mapping[str, Any], context: ActionContext) -> Endpoint:
     address = parse_address(config, context.settings)
     context.hide(address.password)
-    if not address.tls:
-        return Endpoint(address, None)
-    given = {"verify_ssl": address.verify, **({"cert": config["cert"]} if "cert" in config else {})}
-    return Endpoint(address, tls_options(given, context.flow_dir))
+    return Endpoint(address, tls_of_address(address.tls, address.verify, config, context.flow_dir))
 
 
 def _make_pool() -> ClientPool[Endpoint, BoundedConnection]:

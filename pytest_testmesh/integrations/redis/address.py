@@ -25,6 +25,7 @@ class Address:
     """A server, a database of it, and a login.
 
     *verify* is as ``verify_ssl``: whether the certificate is checked, or the path of the CA certificates to trust.
+    *is_default* says that nobody named the server.
     """
 
     host: str = "localhost"
@@ -34,6 +35,7 @@ class Address:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     verify: bool | str = True
+    is_default: bool = field(default=False, compare=False)
 
     @property
     def origin(self) -> str:
@@ -78,7 +80,7 @@ def _server(config: Mapping[str, Any], settings: Mapping[str, str]) -> Address:
         return _parsed(config["url"], "config.url")
     if SETTING in settings:
         return _parsed(settings[SETTING], f"testmesh_{SETTING}")
-    return Address()
+    return Address(is_default=True)
 
 
 def _checked(address: Address) -> Address:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import redis
@@ -10,13 +10,21 @@ import redis
 from pytest_testmesh.errors import (
     ActionConfigError,
     ActionError,
-    ActionTimeoutError,
     TargetError,
     TargetUnavailableError,
 )
-from pytest_testmesh.integrations._failures import BROKEN, UNEXPECTED, Row, said, socket_row, timed_out
+from pytest_testmesh.integrations._failures import (
+    BROKEN,
+    UNEXPECTED,
+    Row,
+    chain_since,
+    default_fact,
+    said,
+    socket_row,
+    stalled,
+)
 from pytest_testmesh.integrations._sockets import Stalled
-from pytest_testmesh.integrations.redis.address import Address
+from pytest_testmesh.integrations.redis.address import SETTING, Address
 from pytest_testmesh.integrations.redis.command import Command
 from pytest_testmesh.polling import Deadline
 
@@ -138,13 +146,6 @@ TABLE: Mapping[str, Row] = {
 MAPPED = (redis.RedisError, OSError)
 """What asking may raise and `failure` understands."""
 
-_TIMEOUT_HINTS = {
-    "a connection": "are host and port right? a firewall that drops packets looks like this",
-    "the TLS handshake": "does the port speak TLS? try it without ssl",
-    "the server to take the request": "the server stopped reading; is it frozen?",
-    "the response": "the server is connected but does not answer; is it frozen, or busy with a slow command?",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
@@ -168,14 +169,16 @@ class Asking:
 
 def failure(exc: BaseException, asking: Asking) -> ActionError:
     """Return the error of ours for *exc*: ``GET user:42 at localhost:6379: connection refused``."""
-    chain = list(_chain(exc, asking.handled))
-    timeout = next((each for each in chain if isinstance(each, TimeoutError)), None)
+    causes = list(chain_since(asking.handled, exc))
+    timeout = next((each for each in causes if isinstance(each, TimeoutError)), None)
     if timeout is not None:
-        return _timed_out(timeout, asking)
-    cause, row = _row(chain, asking)
+        waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else "the response"
+        return stalled(asking.where, asking.waited, waiting_for, asking.deadline, "command")
+    cause, row = _row(causes, asking)
     address = asking.address
     facts = {
         "db": address.db,
+        "default": default_fact(address.is_default, f"`url` or testmesh_{SETTING}"),
         "host": address.host,
         "origin": address.origin,
         "said": _said(cause),
@@ -185,29 +188,15 @@ def failure(exc: BaseException, asking: Asking) -> ActionError:
     return row.make(asking.where, facts)
 
 
-def _timed_out(timeout: TimeoutError, asking: Asking) -> ActionTimeoutError:
-    waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else "the response"
-    hint = _TIMEOUT_HINTS.get(waiting_for, "is the name server reachable?")
-    return timed_out(asking.where, asking.waited, waiting_for, asking.deadline, hint)
-
-
-def _chain(exc: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
-    """Walk to the root; redis-py raises its errors while it handles those of sockets, and does not say ``from``."""
-    found: BaseException | None = exc
-    while found is not None and found is not handled:
-        yield found
-        found = found.__cause__ or found.__context__
-
-
-def _row(chain: list[BaseException], asking: Asking) -> tuple[BaseException, Row]:
+def _row(causes: list[BaseException], asking: Asking) -> tuple[BaseException, Row]:
     """Find the row of the error nearest to the root that one of the tables knows."""
-    for cause in reversed(chain):
+    for cause in reversed(causes):
         row = socket_row(cause) if isinstance(cause, OSError) else _redis_row(cause, asking.address)
         if row is BROKEN and asking.first and not asking.address.tls:
             row = _CLOSED_AT_ONCE
         if row is not None:
             return cause, row
-    return chain[0], UNEXPECTED
+    return causes[0], UNEXPECTED
 
 
 def _redis_row(cause: BaseException, address: Address) -> Row | None:

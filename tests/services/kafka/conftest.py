@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from pytest_testmesh.integrations import kafka as actions
-from pytest_testmesh.polling import NEVER, Deadline
+from pytest_testmesh.polling import NEVER, Deadline, attempts
 
 
 class MockBroker:
@@ -23,7 +24,7 @@ class MockBroker:
     def __init__(self) -> None:
         options = {"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0}
         self._producer = Producer(options)
-        broker = next(iter(self._producer.list_topics(timeout=10).brokers.values()))
+        broker = next(iter(self._producer.list_topics(timeout=30).brokers.values()))
         self.url = f"{broker.host}:{broker.port}"
 
 
@@ -59,30 +60,33 @@ class Look:
 
     def create(self, topic: str, partitions: int) -> None:
         """Create a topic and wait until all of it can be used."""
-        self.admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            there = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-            if len(there) == partitions and all(each.leader >= 0 for each in there.values()):
-                return
-            time.sleep(0.01)
+        self.admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(60)
+        self.wait_until_usable(topic, partitions)
+
+    def wait_until_usable(self, topic: str, partitions: int) -> None:
+        """Wait until each partition has a leader: also a broker that was restarted listens before that."""
+        for _ in attempts(repeat(0.02), Deadline.after(60, "start")):
+            with suppress(KafkaException):
+                there = self.admin.list_topics(topic, timeout=30).topics[topic].partitions
+                if len(there) == partitions and all(each.leader >= 0 for each in there.values()):
+                    return
 
     def delete(self, topic: str) -> None:
         """Delete a topic."""
-        self.admin.delete_topics([topic])[topic].result(20)
+        self.admin.delete_topics([topic])[topic].result(60)
 
     def produce(self, topic: str, *values: str, partition: int = 0) -> None:
         """Write to one partition."""
         producer = Producer({"bootstrap.servers": self.brokers, "linger.ms": 0, **_QUIET})
         for value in values:
             producer.produce(topic, value=value.encode(), partition=partition)
-        assert 0 == producer.flush(20)
+        assert 0 == producer.flush(60)
 
     def ends(self, topic: str) -> list[int]:
         """Return the number of messages in each partition."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"{topic}-look", **_QUIET})
-        numbers = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=10)[1] for each in numbers]
+        numbers = sorted(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=30)[1] for each in numbers]
         consumer.close()
         return ends
 
@@ -90,14 +94,14 @@ class Look:
         """Return the first messages of partition 0."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"{topic}-look", **_QUIET})
         consumer.assign([TopicPartition(topic, 0, 0)])
-        messages = consumer.consume(count, timeout=10)
+        messages = consumer.consume(count, timeout=30)
         consumer.close()
         return messages
 
     def committed(self, topic: str, group: str) -> int:
         """Return what a group has committed of partition 0."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": group, **_QUIET})
-        offset: int = consumer.committed([TopicPartition(topic, 0)], timeout=10)[0].offset
+        offset: int = consumer.committed([TopicPartition(topic, 0)], timeout=30)[0].offset
         consumer.close()
         return offset
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_count_0_does_not_pass_by_an_expression_that_cannot_be_evaluated(run: Ru
 
 def test_count_0_does_not_pass_on_a_topic_that_is_not_there(step: Run, kafka: Any, unique: str) -> None:
     with pytest.raises(TargetError, match="there is no such topic, so that nothing could come"):
-        step("consume", brokers=kafka.url, topic=unique, count=0, timeout="500ms")
+        step("consume", brokers=kafka.url, topic=unique, count=0, timeout="2s")
 
 
 def test_count_0_passes_at_the_end_of_the_step(run: Run) -> None:
@@ -69,7 +70,7 @@ def test_a_time_out_tells_what_came_and_why_it_did_not_match(run: Run) -> None:
     done = run("too_few")
 
     assert {"failed": 1} == done.outcomes
-    assert "no message of 1 after 0.30s (timeout 300ms); 1 message seen" in done.causes[0]
+    assert re.search(r"no message of 1 after \S+ \(timeout 2s\); 1 message seen", done.causes[0])
     assert 'key=order-1 {"status":"NEW"}: $.status is "NEW", not "PAID"' in done.causes[0]
 
 
@@ -99,7 +100,7 @@ def test_topics_are_created_and_deleted(run: Run, look: Any, topic: str) -> None
     done = run("created")
 
     assert {"passed": 1} == done.outcomes, done.text
-    assert f"{topic}-new" not in look.admin.list_topics(timeout=10).topics
+    assert f"{topic}-new" not in look.admin.list_topics(timeout=30).topics
 
 
 @pytest.mark.parametrize("brokers", ["kafka"], indirect=True)

@@ -62,4 +62,4 @@ def noise(brokers: str, topic: str) -> Iterator[Callable[[], int]]:
     finally:
         ended.set()
         thread.join()
-        assert 0 == producer.flush(20)
+        assert 0 == producer.flush(60)

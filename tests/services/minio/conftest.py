@@ -137,7 +137,7 @@ class OwnMinio(OwnServer):
 
     def start(self) -> None:
         super().start()
-        for _ in attempts(repeat(0.02), Deadline.after(20, "start")):
+        for _ in attempts(repeat(0.02), Deadline.after(60, "start")):
             try:
                 urllib.request.urlopen(self.own_facts["url"], timeout=5).close()
             except urllib.error.HTTPError as exc:

@@ -157,8 +157,9 @@ def test_all_that_does_not_hold_is_told(step: Run) -> None:
     with pytest.raises(StepAssertionError) as caught:
         step("assert", object="a.txt", size=6, size_gte=7, content_type="text/html", contains="bye", **_EXPRESSIONS)
 
-    told = f"{caught.value.message}\n{caught.value.hint}"
-    for each in ("5 of 6 assertions failed", "is 5 bytes, not 6", "less than 7", "not text/html", '"bye": hello'):
+    assert "a.txt: 5 of 6 assertions failed: its content type" in caught.value.message
+    told = "\n".join(caught.value.problems)
+    for each in ("is 5 bytes, not 6", "less than 7", "not text/html", '"bye": hello'):
         assert each in told
     assert "size > 10 is false: size is 5" in told
 
@@ -222,7 +223,7 @@ def test_200_mb_are_stored_and_saved_with_flat_memory(server: Any, bucket: str, 
         file.truncate(size)  # a hole: reads as zeros, takes no room
     facts = server.facts
     argv = [sys.executable, "-c", _STREAM, facts["endpoint"], facts["access_key"], facts["secret_key"], bucket]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=600)
 
     assert 0 == done.returncode, done.stderr
     _, small_mb, *large_mb = map(int, done.stdout.split())

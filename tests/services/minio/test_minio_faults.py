@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dying_servers import dies_when_asked
+from fault_runs import fault_run
+from soon import soon
 
 from pytest_testmesh.errors import ActionTimeoutError, TargetUnavailableError
 from pytest_testmesh.polling import Deadline
@@ -47,32 +47,32 @@ def test_a_server_that_was_restarted_between_two_steps_is_used(server: Any, step
 def test_a_frozen_server_ends_the_step_at_its_deadline(server: Any, step: Step, config: dict[str, str]) -> None:
     step("put", object="a", data="v")
     with server.frozen(), pytest.raises(ActionTimeoutError, match=r"waiting for the response headers \(step timeout"):
-        step(deadline=Deadline.after(0.3, "step timeout 300ms"), object="a", **config)
+        step(deadline=Deadline.after(1, "step timeout 1s"), object="a", **config)
 
     assert "v" == step("get", object="a")["body"]
 
 
 def test_a_frozen_server_ends_an_upload_in_parts(server: Any, step: Step, tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
-        file.truncate(300 * 1024 * 1024)
-    timer = threading.Timer(0.3, os.kill, [server.facts["pid"], signal.SIGSTOP])
-    timer.start()
-    with pytest.raises(ActionTimeoutError, match=r"waiting for the (server to take the request|response headers)"):
-        step("put", Deadline.after(0.8, "step timeout"), object="a", file="large")
-    timer.join()
-    os.kill(server.facts["pid"], signal.SIGCONT)
+        file.truncate(4 * 1024 * 1024 * 1024)  # a hole, more than can be sent before the server freezes
+    pid = server.facts["pid"]
+    with (
+        pytest.raises(ActionTimeoutError, match=r"waiting for the (server to take the request|response headers)"),
+        soon(0.3, lambda: os.kill(pid, signal.SIGSTOP)),
+    ):
+        step("put", Deadline.after(2, "step timeout"), object="a", file="large")
+    os.kill(pid, signal.SIGCONT)
 
     assert not step("assert", object="a", exists=False)["exists"]
 
 
 def test_a_server_that_dies_in_the_middle_of_a_step_is_told(server: Any, step: Step) -> None:
     step("put", object="a", data="v")
-    os.kill(server.facts["pid"], signal.SIGSTOP)
-    timer = threading.Timer(0.3, server.stop, [signal.SIGKILL])
-    timer.start()
-    with pytest.raises(TargetUnavailableError, match=r"the server closed the connection|the connection broke"):
+    with (
+        dies_when_asked(server, server.facts["port"], lambda: server.stop(signal.SIGKILL)),
+        pytest.raises(TargetUnavailableError, match=r"the server closed the connection|the connection broke"),
+    ):
         step("get", object="a")
-    timer.join()
     server.start()
 
 
@@ -85,32 +85,22 @@ _KNOWN_CAUSES = re.compile(
 def test_fault_run(flows: Any, server: Any, bucket: str, settle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """While flows run one after the other the server freezes, stops, starts and changes its password."""
     settle(server)
-    steady = flows.add("minio/steady.yaml")
-    for number in range(30):
-        shutil.copy(steady, steady.with_name(f"flow_{number:02}.yaml"))
-    flows.add("minio/afterwards.yaml").rename(steady.with_name("flow_z.yaml"))
-    gate = _free_port()
-    running = flows.start("minio", BUCKET=bucket, GATE=gate)
-    running.wait_for_flows(2)
-    with server.frozen():
-        running.wait_for_flows(2)
-    server.stop()
-    running.wait_for_flows(3)
-    monkeypatch.setenv("MINIO_ROOT_PASSWORD", "other-secret")
-    server.start()
-    running.wait_for_flows(3)
-    monkeypatch.setenv("MINIO_ROOT_PASSWORD", "first-secret")
-    server.restart()
-    with socket.create_server(("127.0.0.1", gate)):
-        done = flows.finish(running)
+    with fault_run(flows, "minio", 11, BUCKET=bucket) as run:
+        run.go(2)
+        with server.frozen():
+            run.go(2)
+        run.let(1)
+        server.stop()
+        run.go(3)
+        monkeypatch.setenv("MINIO_ROOT_PASSWORD", "other-secret")
+        server.start()
+        run.go(3)
+        monkeypatch.setenv("MINIO_ROOT_PASSWORD", "first-secret")
+        server.restart()
+        done = run.finish()
 
     assert [] == [cause for cause in done.causes if not _KNOWN_CAUSES.search(cause)]
     for fault in ("timed out", "connection refused", "the secret key is not accepted"):
         assert fault in "".join(done.causes)
     assert "flow_z" not in "".join(done.causes)
-    assert 32 == done.outcomes["passed"] + done.outcomes["failed"]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    assert 12 == done.outcomes["passed"] + done.outcomes["failed"]

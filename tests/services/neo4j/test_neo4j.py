@@ -205,6 +205,7 @@ def test_a_certificate_of_nobody_is_told(step: Step, server: Any) -> None:
 
 @pytest.mark.parametrize("within", ["200ms", "1200ms"])
 def test_an_assertion_that_does_not_hold_in_time(step: Step, within: str) -> None:
+    step("RETURN 1 AS x")
     with pytest.raises(StepAssertionError, match="count == 2 is false: count is 1") as caught:
         step("RETURN 1 AS x", action="assert", within=within, **{"assert": ["count == 2"]})
 

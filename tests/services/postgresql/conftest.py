@@ -19,7 +19,7 @@ def wait_until_ready() -> Callable[[Any], None]:
     """``wait_until_ready(server)`` returns when it lets clients in: one that recovers listens before that."""
 
     def wait(server: Any) -> None:
-        for _ in attempts(repeat(0.02), Deadline.after(20, "start")):
+        for _ in attempts(repeat(0.02), Deadline.after(60, "start")):
             with suppress(psycopg2.OperationalError):
                 psycopg2.connect(server.url).close()
                 return

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psutil
 import pytest
+from fault_runs import fault_run
+from real_server import wait_until_stopped
 
 KNOWN_CAUSES = re.compile(
-    r"connection refused|did the server crash|terminating connection|the connection (broke|is gone)"
+    r"connection refused|did the server crash|terminating connection|the server closed the connection"
+    r"|the connection (broke|is gone)"
     r"|timed out after .* waiting for (the statement|a connection) \(the step's timeout of 0.50s\)"
     r"|password authentication failed|the database system is (starting up|shutting down)"
 )
@@ -36,6 +37,7 @@ def frozen(server: Any) -> Iterator[None]:
     processes += processes[0].children(recursive=True)
     for each in processes:
         each.suspend()
+        wait_until_stopped(each.pid)
     try:
         yield
     finally:
@@ -52,34 +54,24 @@ def change_password(psql: Callable[[str, str], str], url: str, old: str, new: st
 
 def test_fault_run(flows: Any, server: Any, psql: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESTMESH_POSTGRESQL_URL", server.url)
-    steady = flows.add("postgresql/steady.yaml")
-    for number in range(24):
-        shutil.copy(steady, steady.with_name(f"flow_{number:02}.yaml"))
-    flows.add("postgresql/afterwards.yaml").rename(steady.with_name("flow_z.yaml"))
-    gate = free_port()
-    running = flows.start("postgresql", GATE=gate)
-    running.wait_for_flows(2)
-    with frozen(server):
-        running.wait_for_flows(2)
-    server.stop(signal.SIGINT)
-    running.wait_for_flows(3)
-    server.start()
-    running.wait_for_flows(3)
-    change_password(psql, server.url, "first-one", "second-one")
-    running.wait_for_flows(3)
-    change_password(psql, server.url, "second-one", "first-one")
-    with socket.create_server(("127.0.0.1", gate)):
-        done = flows.finish(running)
+    with fault_run(flows, "postgresql", 14) as run:
+        run.go(2)
+        with frozen(server):
+            run.go(2)
+        run.let(1)
+        server.stop(signal.SIGINT)
+        run.go(3)
+        server.start()
+        run.go(3)
+        change_password(psql, server.url, "first-one", "second-one")
+        run.go(3)
+        change_password(psql, server.url, "second-one", "first-one")
+        done = run.finish()
 
     assert [] == [cause for cause in done.causes if not KNOWN_CAUSES.search(cause)]
     for fault in ("timed out", "connection refused", "password authentication failed"):
         assert fault in "".join(done.causes)
     assert "flow_z" not in "".join(done.causes)
     assert "first-one" not in done.text
-    assert 26 == done.outcomes["passed"] + done.outcomes["failed"]
+    assert 15 == done.outcomes["passed"] + done.outcomes["failed"]
     assert "1" == psql(server.url, "SELECT count(*) FROM steady WHERE a = 2")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
