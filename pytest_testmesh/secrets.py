@@ -112,6 +112,8 @@ class Masker:
         if "://" in text:
             text = _PASSWORD_IN_URL.sub(rf"\g<1>{MASK}@", text)
             text = _USER_IN_URL.sub(rf"\g<1>{MASK}@", text)
+        if "@" in text:
+            text = _PASSWORD_WITHOUT_SCHEME.sub(rf"\g<1>{MASK}@", text)
         if (":" in text or "=" in text or ", not " in text) and self._word.search(text):
             return self._mask_pairs(text)
         return text
@@ -209,6 +211,10 @@ _PASSWORD_IN_URL = re.compile(
     re.VERBOSE,
 )
 _USER_IN_URL = re.compile(r"""(\w://)[^\s/:@"'?#\[]{1,1024}@""")
+# The port tells it from a mail address behind a colon.
+_PASSWORD_WITHOUT_SCHEME = re.compile(
+    r"""(?<![^\s"'=,(])([^\s:/@"'\[]{1,256}:)[^\s/@"']{1,1024}@(?=[\w.-]{1,256}:\d)"""
+)
 _PAIR = re.compile(
     r"""
     (?:\\*["'])? (?<![\w$.-])(?P<name>[\w.-]+) (?:\\*["'])? [ \t]*

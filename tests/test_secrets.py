@@ -88,6 +88,9 @@ def test_all_of_a_value_is_masked(masked: str, text: str) -> None:
         "http://localhost:8080/a@b",
         "passed: 3",
         "a password, a token and a secret",
+        "to:amy@example.com",
+        "12:30 amy@localhost:80",
+        "at localhost:80: amy@localhost:81",
     ],
 )
 def test_text_without_a_secret_stays_as_it_is(text: str) -> None:
@@ -237,6 +240,9 @@ def test_what_is_deep_or_within_itself_can_be_collected() -> None:
         ("http://amy:***@host/x?m=a@b", "http://amy:a@b@host/x?m=a@b"),
         ("http://amy:***@host", "http://amy:1234@host"),
         ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
+        ('U = "amy:***@localhost:3100"', 'U = "amy:s3cret@localhost:3100"'),
+        ("url=amy:***@db.local:5432/x", "url=amy:1234@db.local:5432/x"),
+        ("amy:***@host:80, bob:***@host:81", "amy:a@host:80, bob:b@host:81"),
         ("http://${HOST}:${PORT}/a@b", "http://${HOST}:${PORT}/a@b"),
     ],
 )

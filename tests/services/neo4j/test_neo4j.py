@@ -317,3 +317,16 @@ def test_a_connection_is_not_shared_over_a_fork(step: Step, look: Look, label: s
 
     assert 1 == step(f"MATCH (n:{label}) RETURN n.by AS by")["count"]
     assert [{"by": "child"}] == look(f"MATCH (n:{label}) RETURN n.by AS by")
+
+
+def test_what_the_server_warns_of_is_in_the_steps_log_and_not_also_in_the_drivers(
+    step: Step, look: Look, label: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    query = f"MATCH (n:{label}_unknown) RETURN n"
+    step(query)
+    of_the_step = [record for record in caplog.records if record.name == "neo4j.notifications"]
+    look(query)
+
+    assert ["warning"] == [each["level"] for each in step.context.logs]  # type: ignore[attr-defined]
+    assert [] == of_the_step
+    assert [record for record in caplog.records if record.name == "neo4j.notifications"], "others' lines stay"
