@@ -88,8 +88,8 @@ def _seen_before(text: str, record: StepRecord) -> str:
     if record.attempts < 2 or not entries:
         return ""
     values = [f"{value} x{count}" if count > 3 else ", ".join([value] * count) for value, count in entries]
-    cut = ["...", *values[-_HISTORY_LINES:]] if len(values) > _HISTORY_LINES else values
-    return f"  (attempts: {', '.join(cut)})"
+    told = ["...", *values[-_HISTORY_LINES:]] if len(values) > _HISTORY_LINES else values
+    return f"  (attempts: {', '.join(told)})"
 
 
 def _diff(failed: FailedAssertion, names: ResultNames, compare: Compare, masker: Masker) -> Iterator[str]:

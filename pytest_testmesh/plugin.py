@@ -147,8 +147,8 @@ def testmesh_plugins(request: pytest.FixtureRequest) -> Iterator[ExternalPlugins
     from pytest_testmesh.session import external_plugins
 
     plugins = external_plugins(request.config)
-    plugins.start_soon(selected_action_names(request.session))
     try:
+        plugins.start_soon(selected_action_names(request.session))
         yield plugins
     finally:
         plugins.stop()

@@ -213,7 +213,10 @@ _PASSWORD_IN_URL = re.compile(
 _USER_IN_URL = re.compile(r"""(\w://)[^\s/:@"'?#\[]{1,1024}@""")
 # The port tells it from a mail address behind a colon.
 _PASSWORD_WITHOUT_SCHEME = re.compile(
-    r"""(?<![^\s"'=,(]) ([^\s:/@"'\[]{1,256}:) [^\s/@"']{1,1024}@ (?=[\w.-]{1,256}:\d)""", re.VERBOSE
+    r"""
+    (?<![^\s"'=,(\[]) ([^\s:/@"'\[,]{0,256}:) [^\s/"',]{1,1024}@ (?=(?:[\w.-]{1,256}|\[[\da-f:]+\]):\d)
+    """,
+    re.VERBOSE,
 )
 _PAIR = re.compile(
     r"""

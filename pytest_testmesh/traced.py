@@ -140,8 +140,10 @@ class TracedFlows:
             about = {"testmesh.attempt": number, "error.message": _status(message, masker)}
             running.span.add_event("attempt failed", _masked(about, masker), timestamp=ended_ns)
         failed = record.outcome == "failed"
-        # by the runner's own clock: a busy machine may take time between its reading and this
-        self._tracing.end(running.span, _status(record.reason, masker) if failed else None, record.duration_s)
+        # by the runner's own clock: a busy machine may take time between its reading and this; error steps, which
+        # come after that reading, are within the span
+        lasted_s = None if failed and step.error_steps else record.duration_s
+        self._tracing.end(running.span, _status(record.reason, masker) if failed else None, lasted_s)
         if failed and self._lookup and _is_reported(record):
             self._look_up(running, record)
 

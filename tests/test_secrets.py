@@ -242,6 +242,8 @@ def test_what_is_deep_or_within_itself_can_be_collected() -> None:
         ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
         ('U = "amy:***@localhost:3100"', 'U = "amy:s3cret@localhost:3100"'),
         ("url=amy:***@db.local:5432/x", "url=amy:1234@db.local:5432/x"),
+        ("[:***@host:6379]", "[:pw@host:6379]"),
+        ("amy:***@[::1]:5432", "amy:p@ss@[::1]:5432"),
         ("amy:***@host:80, bob:***@host:81", "amy:a@host:80, bob:b@host:81"),
         ("http://${HOST}:${PORT}/a@b", "http://${HOST}:${PORT}/a@b"),
     ],

@@ -105,7 +105,7 @@ class Guard:
         assert library is not None
         assert library.origin is not None
         library_dir = os.path.dirname(os.path.dirname(library.origin))
-        environment = {name: value for name, value in os.environ.items() if name != reaper.VARIABLE}
+        environment = {name: value for name, value in environment_now().items() if name != reaper.VARIABLE}
         try:
             return subprocess.Popen(
                 # Without the site module it starts in a few milliseconds.
@@ -124,3 +124,8 @@ class Guard:
                 plugin_id="",
                 hint="plugins are not started without it",
             ) from exc
+
+
+def environment_now() -> dict[str, str]:
+    """Return a copy of the environment; pytest changes it while plugins start in threads of their own."""
+    return {name: value for name in os.environ if (value := os.environ.get(name)) is not None}

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_testmesh.errors import PluginStartError
+from pytest_testmesh.external.guard import Guard, environment_now
 from pytest_testmesh.external.output import OutputPipes, OutputTail
 
 if TYPE_CHECKING:
     import psutil
 
-    from pytest_testmesh.external.guard import Guard
     from pytest_testmesh.external.manifest import Manifest
     from pytest_testmesh.polling import Deadline
 
@@ -76,7 +76,7 @@ class PluginProcess:
         try:
             guard.start()
             self._popen = _spawn(manifest, port, guard.environment(manifest.id), *self._pipes.write_ends)
-        except PluginStartError:
+        except BaseException:
             self._pipes.close()
             raise
         guard.watch(self._popen.pid)
@@ -200,7 +200,7 @@ def _listening(process: Any) -> set[int]:
 def _spawn(manifest: Manifest, port: int, mark: Mapping[str, str], stdout: int, stderr: int) -> subprocess.Popen[bytes]:
     command = _command(manifest)
     environment = {
-        **os.environ,
+        **environment_now(),
         **mark,
         "PLUGIN_PORT": str(port),
         "PLUGIN_ID": manifest.id,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import ActionError, MissingPathError, StepAssertionError
+from pytest_testmesh.errors import ActionError, ActionTimeoutError, MissingPathError, StepAssertionError
 from pytest_testmesh.integrations._assertions import Check, read_checks, require
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._within import holds_within, look_deadline
@@ -14,7 +14,10 @@ from pytest_testmesh.polling import Deadline
 from pytest_testmesh.scope import ResultNames
 
 NOT_READY = "NOT_READY"
-"""The code of an error that a server gives while it starts: it counts as "not yet"."""
+"""The code of an error that a server gives while it starts."""
+TRACE_INCOMPLETE = "TRACE_INCOMPLETE"
+"""The code where a server gives only a part of what it has; the next time it may give all."""
+_NOT_YET = (NOT_READY, TRACE_INCOMPLETE)
 _EXPLAINING_S = 5.0
 
 Result = Mapping[str, Any]
@@ -56,7 +59,7 @@ def watch(
         try:
             result = look(look_deadline(config, context.deadline, end))
         except ActionError as exc:
-            if exc.code == NOT_READY:
+            if exc.code in _NOT_YET:
                 raise _NotReadyYet(exc) from exc
             raise
         names = ResultNames(result, context.scope, complete=True)
@@ -71,7 +74,8 @@ def watch(
         exc.error.hint = exc.hint
         raise exc.error from exc.error.__cause__
     except (StepAssertionError, MissingPathError) as exc:
-        exc.hint = "\n  ".join([*filter(None, [exc.hint]), *_explained(explain, context.deadline)])
+        if not isinstance(exc.__cause__, ActionTimeoutError):  # a server that fell silent is not asked why
+            exc.hint = "\n  ".join([*filter(None, [exc.hint]), *_explained(explain, context.deadline)])
         raise
 
 

@@ -38,7 +38,8 @@ def holds_within(
     The first call always happens, the last one when *within_s* is over or *deadline* comes, whichever is first.
 
     Raises:
-        StepAssertionError, MissingPathError: The last one; its hint tells how long and how often was looked.
+        StepAssertionError, MissingPathError: The last one; its hint tells how long and how often was looked. Its cause
+            is the time-out of the looks after it, if they got no answer.
         ActionError: What *check* raised; a time-out only when there was no earlier answer to tell.
     """
     started = time.monotonic()
@@ -59,6 +60,8 @@ def holds_within(
     waited = f"still so after {format_duration(time.monotonic() - started)} and {looks} look{'s' * (looks != 1)}"
     unanswered = f"but the last look got no answer: {silence.message}" if silence else None
     problem.hint = "; ".join(filter(None, [waited, unanswered, problem.hint]))
+    if silence is not None:
+        raise problem from silence
     raise problem
 
 

@@ -170,7 +170,7 @@ def _causes(section: Section, key: str) -> tuple[tuple[Assertion, ...], frozense
     for entry in node.value if node.id == "sequence" else (node,):
         word = read_value(source, entry) if entry.id == "scalar" else None
         if isinstance(word, str) and _CAUSE.fullmatch(word):
-            meant = near_matches(word, _CAUSES, 1, cutoff=0.8) if word not in _CAUSES else ()
+            meant = near_matches(word, _CAUSES, 1, cutoff=0.9) if word.lower() not in _CAUSES else ()
             if meant:
                 raise source.error(entry, f"{word} is no cause of a failure", f"did you mean {meant[0]}?")
             causes.add(word.lower())

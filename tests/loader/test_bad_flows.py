@@ -313,7 +313,7 @@ def test_a_misspelt_cause_is_told(word: str, meant: str) -> None:
 
 
 def test_a_code_of_an_action_is_a_cause() -> None:
-    flow = f"{STEP}      retry: {{retry_on: [TIMEOUT, TIMED_OUT, UNKNOWN_TOPIC, TARGET_ERROR, ERROR]}}\n"
+    flow = f"{STEP}      retry: {{retry_on: [TIMEOUT, Timeout, TIMED_OUT, connect_error, TARGET_ERROR, Error]}}\n"
 
     assert load_flow(flow.encode(), "x.yaml") is not None
 

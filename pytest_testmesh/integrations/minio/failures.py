@@ -158,7 +158,7 @@ def failure(exc: Exception, asking: Asking) -> ActionError:
     """Return the error of ours for *exc*: ``GET reports/may.csv at localhost:9000: there is no such object``."""
     if isinstance(exc, http.MAPPED):
         error = http.failure(exc, asking.sending)
-        if any(isinstance(each, ConnectionRefusedError) for each in chain(exc)):
+        if asking.sending.proxy is None and any(isinstance(each, ConnectionRefusedError) for each in chain(exc)):
             error.hint = f"{error.hint}{default_fact(asking.address.is_default, f'`endpoint` or testmesh_{SETTING}')}"
         return error
     code = error_code(exc)

@@ -67,7 +67,7 @@ class _Step:
     def _missing(self, seen: Seen, backend: Backend) -> Iterator[str]:
         """Tell what may be missing: that nothing is wrong would hold without it."""
         yield from backend.remarks
-        if not isinstance(self.question, ById) and len(seen.traces) >= MAX_TRACES:
+        if not isinstance(self.question, ById) and seen.found >= MAX_TRACES:
             yield f"there may be more than these {MAX_TRACES} traces: write a later `start`, or ask for less"
 
     def explain(self, deadline: Deadline) -> Sequence[str]:

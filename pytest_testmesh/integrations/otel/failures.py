@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pytest_testmesh.errors import TargetError
 from pytest_testmesh.integrations._failures import Row
 from pytest_testmesh.integrations._http_answers import by_words
-from pytest_testmesh.integrations._watching import NOT_READY
+from pytest_testmesh.integrations._watching import NOT_READY, TRACE_INCOMPLETE
 
 _TOO_LARGE = Row(
     TargetError,
@@ -20,7 +20,7 @@ INCOMPLETE = Row(
     TargetError,
     "only a part of the trace could be read: {said}",
     "what is asserted of a part says nothing about the trace; is it beyond a limit of the server?",
-    "TRACE_INCOMPLETE",
+    TRACE_INCOMPLETE,
 )
 """Not an error to the server, which gives what it has."""
 

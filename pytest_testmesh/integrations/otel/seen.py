@@ -15,10 +15,14 @@ from pytest_testmesh.integrations.otel.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """*traces* whole, newest first, each in order; *spans* are those of them that are asked for."""
+    """*traces* whole, newest first, each in order; *spans* are those of them that are asked for.
+
+    *found* counts what the backend gave, the run's own traces among it.
+    """
 
     traces: Sequence[Sequence[Span]]
     spans: Sequence[Span]
+    found: int = 0
 
     def result(self, backend: str) -> dict[str, Any]:
         """Return it as the step's result."""
@@ -49,6 +53,7 @@ def _seen(found: Sequence[tuple[Sequence[Span], Sequence[Span]]]) -> Seen:
     return Seen(
         [spans for spans, _ in traces],
         [span for spans, wanted in traces for span in spans if id(span) in wanted],
+        len(found),
     )
 
 

@@ -262,9 +262,17 @@ def test_a_part_of_a_trace_is_refused(
 ) -> None:
     tempo.change = lambda heard: answer if heard.path.startswith(version) else only_first_version(heard)
     with pytest.raises(TargetError, match=f"only a part of the trace could be read: {told}") as failed:
-        ask(trace_id=TRACE_ID, **{"assert": ["count == 4"]})
+        ask(trace_id=TRACE_ID, within="1s", **{"assert": ["count == 4"]})
 
     assert "TRACE_INCOMPLETE" == failed.value.code
+    assert "looks" in str(failed.value.hint), "a trace that arrives may be whole the next time"
+
+
+def test_a_trace_that_is_whole_at_the_next_look_is_taken(ask: Callable[..., Any], tempo: ReplayedTempo) -> None:
+    parts = iter([partial(200, status="PARTIAL")])
+    tempo.change = lambda heard: next(parts, None)
+
+    assert 4 == ask(trace_id=TRACE_ID, **{"assert": ["count == 4"]})["count"]
 
 
 def test_spans_and_traces_that_a_search_leaves_out_are_warned_of(
