@@ -32,6 +32,7 @@ _HEALTH_ANSWER_S = 5.0
 _CRASH_SEEN_S = 1.0
 _ENDS_UNASKED_S = 1.0
 _NOBODY_LISTENS = ""
+_NO_ANSWER = "GET /health: no answer"
 _SHOWN_LINES = 10
 _SEARCHED_LINES = 40  # the end of a stack trace can be long
 _TROUBLE = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
@@ -272,6 +273,8 @@ class ExternalPlugin:
             if limit.passed:
                 break
             problem = self._health(endpoint, limit)
+            if problem == _NO_ANSWER and limit.passed:
+                problem = seen or _at_the_limit(process)
             if problem != _NOBODY_LISTENS and _port_is_anothers(process):
                 return False
             if problem is None:
@@ -287,7 +290,7 @@ class ExternalPlugin:
         except ConnectionRefusedError:
             return _NOBODY_LISTENS
         except TimeoutError:
-            return "GET /health: no answer"
+            return _NO_ANSWER
         except OSError as exc:
             return f"GET /health: {exc.strerror or exc}"
         except PluginProtocolError as exc:
@@ -369,6 +372,11 @@ class ExternalPlugin:
 
 def _port_is_anothers(process: PluginProcess) -> bool:
     return port_is_taken(process.port) and not process.holds_port()
+
+
+def _at_the_limit(process: PluginProcess) -> str:
+    """Say what a poll means that the limit cut short: it may have had no time even to be refused."""
+    return _NO_ANSWER if port_is_taken(process.port) else _NOBODY_LISTENS
 
 
 def _health_delays() -> Iterator[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +15,10 @@ from pytest_testmesh.errors import (
     PluginProtocolError,
     PluginStartError,
 )
+from pytest_testmesh.external.guard import Guard
+from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
+from pytest_testmesh.external.manifest import read_manifest
+from pytest_testmesh.polling import Deadline
 
 AT_START = {
     "exits-at-once": (PluginStartError, "exited with code 3 before it was healthy: RuntimeError: no database"),
@@ -169,8 +174,10 @@ def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, behaviour, k
     assert "\n" not in caught.value.message
 
 
-def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool):
+def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool, monkeypatch):
     """They start side by side, so that all of them together take no longer than one."""
+    # The request that hangs is to be cut by the limit.
+    monkeypatch.setattr("pytest_testmesh.external.lifecycle._HEALTH_ANSWER_S", 60.0)
     for behaviour in AT_THE_LIMIT:
         add_plugin(behaviour)
     pool = make_pool(start_s=START_S, shutdown_s=0.2)
@@ -178,6 +185,28 @@ def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool)
     pool.prepare(AT_THE_LIMIT)
 
     assert AT_THE_LIMIT == {behaviour: failed_start(pool, behaviour) for behaviour in AT_THE_LIMIT}
+
+
+class JustPassed(Deadline):
+    """One that passes between the look at it and the poll that it limits."""
+
+    looks = 0
+
+    @property
+    def passed(self):
+        type(self).looks += 1
+        return self.looks > 1
+
+
+def test_a_poll_without_time_to_be_refused_is_not_taken_for_a_server_that_hangs(add_plugin, processes):
+    folder = add_plugin("never-listens")
+    guard = Guard()
+    plugin = ExternalPlugin(read_manifest(folder), Limits(), lambda *_: None, guard)
+
+    with closing(guard), pytest.raises(PluginStartError) as caught:
+        plugin.ensure_started(JustPassed(0.0, "a limit"))
+
+    assert re.match(r"plugin never-listens did not listen on 127.0.0.1:\d+ within a limit", caught.value.message)
 
 
 def failed_start(pool, behaviour):
