@@ -154,13 +154,15 @@ def _duplicate(source: Source, key: Node, first: Node) -> FlowSchemaError:
     return source.error(key, f"the key {_short(key.value)} stands here and in line {line}", "remove one of the two")
 
 
-def unknown_key(source: Source, key: Node, known: Iterable[str], where: str) -> FlowSchemaError:
+def unknown_key(source: Source, key: Node, known: Collection[str], where: str) -> FlowSchemaError:
     """Make the error for a key that nobody knows; it names the nearest one."""
     near = nearest(key.value, known)
     message = f"unknown key {_short(key.value)} in {where}"
+    in_config = "what the action itself takes goes under config" if "action" in known else None
     if near:
-        return source.error(key, f"{message}: did you mean {near}?")
-    return source.error(key, message, f"possible here: {', '.join(known)}")
+        return source.error(key, f"{message}: did you mean {near}?", in_config)
+    hint = "; ".join(filter(None, [f"possible here: {', '.join(known)}", in_config]))
+    return source.error(key, message, hint)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -385,6 +385,7 @@ def test_templates_and_extractions_are_checked_at_collection(lines: str, line: i
         ("tags: [xfail]", "write marks: [xfail]"),
         ("on_error: continu", "did you mean continue?"),
         ("zzz: 1", "possible here: id, name, "),
+        ("within: 5s", "what the action itself takes goes under config"),
         ("output: {or: $.x}", "try or_value"),
         ("assert: 5", 'write it in quotes: "status == 200"'),
         ("output: {x: 5}", 'write it in quotes: "$.body.id"'),
