@@ -94,8 +94,12 @@ class Scope:
             return StepNotCompletedError(f"{name} is an output of step {step}, which {self._steps[step].reason}")
         known = {*self._steps, *self._defined, *self._temporary, *self.builtins.names(), *others}
         near = near_matches(name, sorted(known))
-        defined = ", ".join(sorted({*self._defined, *self._temporary, *others})[:12]) or "none"
-        hint = f"did you mean {' or '.join(near)}?" if near else f"defined here: {defined}"
+        defined = ", ".join(sorted({*self._defined, *self._temporary, *others})[:12])
+        hint = f"defined here: {defined}"
+        if near:
+            hint = f"did you mean {' or '.join(near)}?"
+        elif not defined:
+            hint = f"set it in env, by --testmesh-var {name}=..., or in the environment"
         return UndefinedNameError(f"{name} is not defined", hint=hint)
 
     def define_env(self, name: str, value: Any, origin: str) -> None:

@@ -211,10 +211,10 @@ _PASSWORD_IN_URL = re.compile(
     re.VERBOSE,
 )
 _USER_IN_URL = re.compile(r"""(\w://)[^\s/:@"'?#\[]{1,1024}@""")
-# The port tells it from a mail address behind a colon.
+# The port tells it from a mail address behind a colon, and from the digest of an image: "app:1.2@sha256:9f86...".
 _PASSWORD_WITHOUT_SCHEME = re.compile(
     r"""
-    (?<![^\s"'=,(\[]) ([^\s:/@"'\[,]{0,256}:) [^\s/"',]{1,1024}@ (?=(?:[\w.-]{1,256}|\[[\da-f:]+\]):\d)
+    (?<![^\s"'=,(\[]) ([^\s:/@"'\[,]{0,256}:) [^\s/"',]{1,1024}@ (?=(?:[\w.-]{1,256}|\[[\da-f:]+\]):\d{1,5}(?![\w.]))
     """,
     re.VERBOSE,
 )

@@ -98,6 +98,13 @@ def test_an_undefined_name_lists_near_matches() -> None:
     assert "defined here: api_url" == caught.value.hint
 
 
+def test_where_nothing_is_defined_the_hint_says_how_to_define_a_name() -> None:
+    with pytest.raises(UndefinedNameError) as caught:
+        make_scope().lookup("zzz")
+
+    assert "set it in env, by --testmesh-var zzz=..., or in the environment" == caught.value.hint
+
+
 def test_a_bare_name_is_the_result_first_then_what_the_author_defined() -> None:
     scope = make_scope(environ={"HOME": "/root"})
     scope.define_env("status", "env", "env, line 3")

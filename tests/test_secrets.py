@@ -91,6 +91,8 @@ def test_all_of_a_value_is_masked(masked: str, text: str) -> None:
         "to:amy@example.com",
         "12:30 amy@localhost:80",
         "at localhost:80: amy@localhost:81",
+        "app:1.2@sha256:9f86d081884c7d659a2feaa0c55ad015",
+        "app:1.2@sha256:12345.example",
     ],
 )
 def test_text_without_a_secret_stays_as_it_is(text: str) -> None:

@@ -28,7 +28,7 @@ STATUSES: Mapping[int, Row] = {
     403: Row(TargetError, "this is not allowed: {said}", "{login}", code="PERMISSION_DENIED"),
     404: Row(TargetError, "not found: {said}", "is {url} the base address of a {service}?", code="NOT_FOUND"),
     405: Row(TargetError, "{said}", "is {url} the base address of a {service}?", code="NOT_FOUND"),
-    407: Row(TargetError, "the proxy wants a login: {said}", "write proxy: http://user:password@proxy:port"),
+    407: Row(TargetError, "the proxy wants a login: {said}", "put user and password into the URL of `proxy`"),
     414: Row(TargetError, "the request is too long: {said}", "ask in fewer words"),
     422: Row(TargetError, "{service} cannot do this: {said}", code="BAD_REQUEST"),
     429: Row(TargetError, "too many requests: {said}", "{wait}", code="RATE_LIMITED"),
@@ -131,10 +131,10 @@ def row_of_status(status: int) -> Row:
     return STATUSES.get(status) or (_REDIRECT if status < 400 else _OTHER)
 
 
-def by_words(rows: Mapping[str, Row]) -> Callable[[int, str], Row | None]:
+def by_words(rows: Mapping[str, Row]) -> Callable[[str], Row | None]:
     """Return what tells a refusal by its words: the row of the first pattern in *rows* that is found in them."""
     known = {**rows, **_EVERYWHERE}
-    return lambda status, said: next((row for words, row in known.items() if re.search(words, said)), None)
+    return lambda said: next((row for words, row in known.items() if re.search(words, said)), None)
 
 
 def said_by(response: Response) -> str:

@@ -25,8 +25,8 @@ TENANT = "X-Scope-OrgID"
 _LONGEST_URL = 4000
 """Servers and proxies take 8 KiB of request line and headers; the rest is for tokens and path prefixes."""
 
-RowOf = Callable[[int, str], "Row | None"]
-"""``row_of(status, said)``: what a status means to one service, or None for what it means to all."""
+RowOf = Callable[[str], "Row | None"]
+"""``row_of(said)``: what a server's words mean to one service, or None where the status alone tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class HttpApi:
         service: str,
         url: str,
         access: Access,
-        row_of: RowOf = lambda status, said: None,
+        row_of: RowOf = lambda said: None,
         headers: Mapping[str, str] = EMPTY,
     ) -> None:
         target = parse_target(url)
@@ -156,13 +156,11 @@ class HttpApi:
             "wait": f"it asks to wait (Retry-After: {wait})" if wait else "give it time",
             "location": headers.get("location", "nowhere").partition("?")[0],
         }
-        row = self._row_of(answer.status, said) or row_of_status(answer.status)
+        row = self._row_of(said) or row_of_status(answer.status)
         return row.make(answer.where, facts)
 
 
-_NO_LOGIN = (
-    "no credentials were sent: write auth: {type: basic, username: ..., password: ...} or {type: bearer, token: ...}"
-)
+_NO_LOGIN = "no credentials were sent: `auth` takes type basic with username and password, or type bearer with token"
 
 
 def _base(target: Target) -> str:

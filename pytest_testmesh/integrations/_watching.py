@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import ActionError, ActionTimeoutError, MissingPathError, StepAssertionError
+from pytest_testmesh.errors import ActionError, StepAssertionError
 from pytest_testmesh.integrations._assertions import Check, read_checks, require
 from pytest_testmesh.integrations._durations import duration_s
-from pytest_testmesh.integrations._within import holds_within, look_deadline
+from pytest_testmesh.integrations._within import NotYet, holds_within, look_deadline
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.scope import ResultNames
 
 NOT_READY = "NOT_READY"
 """The code of an error that a server gives while it starts."""
-TRACE_INCOMPLETE = "TRACE_INCOMPLETE"
-"""The code where a server gives only a part of what it has; the next time it may give all."""
-_NOT_YET = (NOT_READY, TRACE_INCOMPLETE)
 _EXPLAINING_S = 5.0
 
 Result = Mapping[str, Any]
@@ -26,7 +23,7 @@ Explain = Callable[[Deadline], Sequence[str]]
 """Says in lines what was there instead of what should be; may ask the server until the deadline."""
 
 
-class _NotReadyYet(StepAssertionError):
+class _MayPass(StepAssertionError):
     def __init__(self, error: ActionError) -> None:
         super().__init__(error.message, hint=error.hint)
         self.error = error
@@ -41,10 +38,12 @@ def watch(
     context: ActionContext,
     *,
     first: Check | None = None,
+    not_yet: Collection[str] = (NOT_READY,),
 ) -> Result:
     """Return what *look* saw when every assertion in ``config["assert"]``, or *default*, held.
 
     *within* is for how long, where the config does not say. While *first* does not hold, the others are not looked at.
+    Errors with a code of *not_yet* may pass as well.
 
     Raises:
         StepAssertionError, MissingPathError: They never did; the hint says what was there.
@@ -59,8 +58,8 @@ def watch(
         try:
             result = look(look_deadline(config, context.deadline, end))
         except ActionError as exc:
-            if exc.code in _NOT_YET:
-                raise _NotReadyYet(exc) from exc
+            if exc.code in not_yet:
+                raise _MayPass(exc) from exc
             raise
         names = ResultNames(result, context.scope, complete=True)
         if first is not None:
@@ -68,15 +67,14 @@ def watch(
         require(checks, names)
         return result
 
+    def explained(problem: NotYet) -> Sequence[str]:
+        return () if isinstance(problem, _MayPass) else _explained(explain, context.deadline)
+
     try:
-        return holds_within(look_once, within_s, context.deadline)
-    except _NotReadyYet as exc:
+        return holds_within(look_once, within_s, context.deadline, explain=explained)
+    except _MayPass as exc:
         exc.error.hint = exc.hint
         raise exc.error from exc.error.__cause__
-    except (StepAssertionError, MissingPathError) as exc:
-        if not isinstance(exc.__cause__, ActionTimeoutError):  # a server that fell silent is not asked why
-            exc.hint = "\n  ".join([*filter(None, [exc.hint]), *_explained(explain, context.deadline)])
-        raise
 
 
 def _explained(explain: Explain, deadline: Deadline) -> Sequence[str]:

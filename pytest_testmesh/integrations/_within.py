@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, MissingPathError, StepAssertionError
@@ -12,6 +12,8 @@ from pytest_testmesh.polling import Deadline, attempts
 from pytest_testmesh.units import format_duration
 
 T = TypeVar("T")
+NotYet = StepAssertionError | MissingPathError
+"""What says that it is not so, but may be soon."""
 
 _LAST_LOOK_S = 5.0
 """Long, since a machine that runs tests is often a busy one; a server that answers is not waited for."""
@@ -31,19 +33,23 @@ def look_deadline(config: Mapping[str, Any], deadline: Deadline, within: Deadlin
 
 
 def holds_within(
-    check: Callable[[], T], within_s: float, deadline: Deadline, sleep: Callable[[float], None] = time.sleep
+    check: Callable[[], T],
+    within_s: float,
+    deadline: Deadline,
+    sleep: Callable[[float], None] = time.sleep,
+    explain: Callable[[NotYet], Iterable[str]] = lambda problem: (),
 ) -> T:
     """Call *check* until it returns, and return that; by `StepAssertionError` or `MissingPathError` it says "not yet".
 
     The first call always happens, the last one when *within_s* is over or *deadline* comes, whichever is first.
+    *explain* gives further lines of the hint; a server that has fallen silent is not asked for them.
 
     Raises:
-        StepAssertionError, MissingPathError: The last one; its hint tells how long and how often was looked. Its cause
-            is the time-out of the looks after it, if they got no answer.
+        StepAssertionError, MissingPathError: The last one; its hint tells how long and how often was looked.
         ActionError: What *check* raised; a time-out only when there was no earlier answer to tell.
     """
     started = time.monotonic()
-    problem: StepAssertionError | MissingPathError | None = None
+    problem: NotYet | None = None
     silence: ActionTimeoutError | None = None
     looks = 0
     for number in attempts(_pauses(), deadline.earlier(Deadline.after(within_s, "")), sleep):
@@ -59,13 +65,12 @@ def holds_within(
     assert problem is not None
     waited = f"still so after {format_duration(time.monotonic() - started)} and {looks} look{'s' * (looks != 1)}"
     unanswered = f"but the last look got no answer: {silence.message}" if silence else None
-    problem.hint = "; ".join(filter(None, [waited, unanswered, problem.hint]))
-    if silence is not None:
-        raise problem from silence
+    told = "; ".join(filter(None, [waited, unanswered, problem.hint]))
+    problem.hint = told if silence else "\n  ".join([told, *explain(problem)])
     raise problem
 
 
-def not_again(problem: StepAssertionError | MissingPathError) -> ActionConfigError:
+def not_again(problem: NotYet) -> ActionConfigError:
     """Return the error for a statement that would change data once more with each look."""
     return ActionConfigError(
         f"{problem.message}, and a statement that changes data is not run again",

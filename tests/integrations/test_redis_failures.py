@@ -86,7 +86,7 @@ def test_every_error_of_redis_py_is_mapped(name: str) -> None:
             "NOAUTH Authentication required.",
             TargetError,
             "AUTHENTICATION_FAILED",
-            "the server wants a password: ",
+            "the server wants a login: ",
             "give `password`",
             id="NOAUTH",
         ),
@@ -198,7 +198,7 @@ def test_a_refused_login_is_told_at_once_and_tried_once(get: Get, answering: Any
     ids=["since 6.0", "before"],
 )
 def test_a_password_that_the_server_does_not_ask_for(get: Get, answering: Any, answer: str) -> None:
-    with pytest.raises(TargetError, match="asks for no password") as caught:
+    with pytest.raises(TargetError, match="asks for no login") as caught:
         get(answering(f"-{answer}\r\n".encode()).port, password="secret")
 
     assert "leave `password` out" == caught.value.hint

@@ -75,6 +75,22 @@ def test_a_timeout_of_the_last_look_does_not_hide_what_was_seen() -> None:
     assert str(caught.value.hint).endswith("; but the last look got no answer: timed out")
 
 
+def test_the_hint_tells_what_explains_the_problem() -> None:
+    with pytest.raises(StepAssertionError) as caught:
+        holds_within(answering(StepAssertionError("count is 0")), 0, NEVER, explain=lambda problem: [f"why: {problem}"])
+
+    assert "still so after 0ms and 1 look\n  why: count is 0" == caught.value.hint
+
+
+def test_a_server_that_fell_silent_is_not_asked_why() -> None:
+    asked: list[object] = []
+    check = answering(StepAssertionError("count is 0"), ActionTimeoutError("timed out"))
+    with pytest.raises(StepAssertionError):
+        holds_within(check, 0.5, NEVER, explain=lambda problem: asked.append(problem) or [])
+
+    assert [] == asked
+
+
 def test_an_answer_after_a_timeout_is_all_that_is_told() -> None:
     check = answering(
         StepAssertionError("count is 0"), ActionTimeoutError("timed out"), StepAssertionError("count is 1")

@@ -113,7 +113,7 @@ class _Poller:
         self._started = time.monotonic()
 
     def until(self, look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return the first result of which the conditions hold; *look* gets when it must have ended.
+        """Return the first result of which the conditions hold.
 
         Raises:
             ActionTimeoutError: There was none.

@@ -10,6 +10,7 @@ from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._assertions import compile_check
 from pytest_testmesh.integrations._watching import log_once, watch
 from pytest_testmesh.integrations.otel.backends import Backend, find_backend
+from pytest_testmesh.integrations.otel.failures import NOT_YET
 from pytest_testmesh.integrations.otel.question import MAX_TRACES, ById, ByOperation, read_question
 from pytest_testmesh.integrations.otel.seen import Seen, look
 from pytest_testmesh.integrations.otel.texts import Received, Sent
@@ -39,7 +40,7 @@ def run(config: Mapping[str, Any], context: ActionContext) -> Result:
     wanted = config.get("min_spans", 1)
     enough = compile_check(f"count >= {wanted}", str(step.question), "config.min_spans", frozenset(), raw=True)
     within = _WITHIN_BY_ID if isinstance(step.question, ById) else _WITHIN
-    return watch(step.look, step.explain, enough, within, config, context, first=enough)
+    return watch(step.look, step.explain, enough, within, config, context, first=enough, not_yet=NOT_YET)
 
 
 class _Step:
@@ -61,12 +62,12 @@ class _Step:
         started = time.perf_counter()
         self._last = look(backend, self.question, window)
         exchange.received = Received(self._last, time.perf_counter() - started)
-        log_once(self._context, ((text, "warning") for text in self._missing(self._last, backend)))
+        log_once(self._context, ((text, "warning") for text in self._missing(self._last)))
         return self._last.result(backend.name.lower())
 
-    def _missing(self, seen: Seen, backend: Backend) -> Iterator[str]:
+    def _missing(self, seen: Seen) -> Iterator[str]:
         """Tell what may be missing: that nothing is wrong would hold without it."""
-        yield from backend.remarks
+        yield from seen.remarks
         if not isinstance(self.question, ById) and seen.found >= MAX_TRACES:
             yield f"there may be more than these {MAX_TRACES} traces: write a later `start`, or ask for less"
 

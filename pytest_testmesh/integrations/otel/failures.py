@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pytest_testmesh.errors import TargetError
 from pytest_testmesh.integrations._failures import Row
 from pytest_testmesh.integrations._http_answers import by_words
-from pytest_testmesh.integrations._watching import NOT_READY, TRACE_INCOMPLETE
+from pytest_testmesh.integrations._watching import NOT_READY
 
+_INCOMPLETE = "TRACE_INCOMPLETE"
 _TOO_LARGE = Row(
     TargetError,
     "the trace is too large to be read: {said}",
@@ -20,9 +21,11 @@ INCOMPLETE = Row(
     TargetError,
     "only a part of the trace could be read: {said}",
     "what is asserted of a part says nothing about the trace; is it beyond a limit of the server?",
-    TRACE_INCOMPLETE,
+    _INCOMPLETE,
 )
 """Not an error to the server, which gives what it has."""
+NOT_YET = (NOT_READY, _INCOMPLETE)
+"""Codes of what may be over at the next look."""
 
 WORDS: Mapping[str, Row] = {
     "TraceQL": Row(TargetError, "{said}", "line and column count in `query`, after ${{}} is filled in", "BAD_QUERY"),

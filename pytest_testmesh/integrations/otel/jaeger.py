@@ -14,7 +14,7 @@ from typing import Any
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations._http_api import HttpApi
 from pytest_testmesh.integrations.otel.question import MAX_TRACES, ByOperation, ByQuery
-from pytest_testmesh.integrations.otel.spans import SERVICE, Span, read_spans
+from pytest_testmesh.integrations.otel.spans import SERVICE, FoundTrace, Span, read_spans
 from pytest_testmesh.integrations.otel.window import Window
 from pytest_testmesh.model import EMPTY
 from pytest_testmesh.polling import Deadline
@@ -36,14 +36,13 @@ class Jaeger:
         self.url = api.url
         self._api = api
         self._deadline = deadline
-        self.remarks: list[str] = []
 
     def trace(self, trace_id: str) -> list[Span]:
         """Return the spans of a trace that are there by now."""
         return self._spans(f"/api/v3/traces/{trace_id}", EMPTY)
 
-    def find(self, question: ByOperation | ByQuery, window: Window) -> list[tuple[list[Span], list[Span]]]:
-        """Return each trace that is found: all of its spans, and those that the question is about.
+    def find(self, question: ByOperation | ByQuery, window: Window) -> list[FoundTrace]:
+        """Return each trace that is found.
 
         Raises:
             ActionConfigError: The question is TraceQL.
@@ -63,7 +62,7 @@ class Jaeger:
         found: dict[str, list[Span]] = {}
         for span in self._spans("/api/v3/traces", params):
             found.setdefault(span.trace_id, []).append(span)
-        return [(spans, list(filter(question.wants, spans))) for spans in found.values()]
+        return [FoundTrace(spans, list(filter(question.wants, spans))) for spans in found.values()]
 
     def services(self, window: Window) -> list[str]:
         """Return the services that search knows."""

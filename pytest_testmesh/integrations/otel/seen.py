@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_testmesh.integrations.otel.backends import Backend
 from pytest_testmesh.integrations.otel.question import ById, Question
-from pytest_testmesh.integrations.otel.spans import Span, in_ms, start_text
+from pytest_testmesh.integrations.otel.spans import FoundTrace, Span, in_ms, start_text
 from pytest_testmesh.integrations.otel.trees import in_order
 from pytest_testmesh.integrations.otel.window import Window
 
@@ -17,12 +17,13 @@ from pytest_testmesh.integrations.otel.window import Window
 class Seen:
     """*traces* whole, newest first, each in order; *spans* are those of them that are asked for.
 
-    *found* counts what the backend gave, the run's own traces among it.
+    *found* counts what the backend gave, the run's own traces among it; *remarks* say what it may not have given.
     """
 
     traces: Sequence[Sequence[Span]]
     spans: Sequence[Span]
     found: int = 0
+    remarks: Sequence[str] = ()
 
     def result(self, backend: str) -> dict[str, Any]:
         """Return it as the step's result."""
@@ -38,22 +39,20 @@ def look(backend: Backend, question: Question, window: Window) -> Seen:
     """Ask *backend* once; *window* is the time in which traces are searched for."""
     if isinstance(question, ById):
         found = backend.trace(question.trace_id)
-        return _seen([(found, found)])
+        return _seen([FoundTrace(found, found)])
     return _seen(backend.find(question, window))
 
 
-def _seen(found: Sequence[tuple[Sequence[Span], Sequence[Span]]]) -> Seen:
-    """Order traces, each given as all of its spans and those that are asked for; the run's own spans are left out.
-
-    A test that is traced must see what one that is not traced sees.
-    """
-    of_services = [([span for _, span in in_order(spans) if not span.is_of_the_run], wanted) for spans, wanted in found]
-    traces = [(spans, {id(span) for span in wanted}) for spans, wanted in of_services if spans]
+def _seen(found: Sequence[FoundTrace]) -> Seen:
+    """Order traces without the run's own spans: a test that is traced must see what one that is not traced sees."""
+    of_services = [([span for _, span in in_order(each.spans) if not span.is_of_the_run], each) for each in found]
+    traces = [(spans, {id(span) for span in each.wanted}) for spans, each in of_services if spans]
     traces.sort(key=lambda trace: (-_start_ns(trace[0]), trace[0][0].trace_id))
     return Seen(
         [spans for spans, _ in traces],
         [span for spans, wanted in traces for span in spans if id(span) in wanted],
         len(found),
+        [each.remark for each in found if each.remark],
     )
 
 

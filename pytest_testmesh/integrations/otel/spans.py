@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -70,6 +70,15 @@ class Span:
             "events": [dict(event) for event in self.events],
             "resource": dict(self.resource),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTrace:
+    """A trace that was found: all of its *spans*, and those *wanted*; *remark* says that some may be missing."""
+
+    spans: Sequence[Span]
+    wanted: Sequence[Span]
+    remark: str = ""
 
 
 def in_ms(duration_ns: int) -> int | float:

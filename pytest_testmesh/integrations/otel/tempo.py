@@ -15,7 +15,7 @@ from pytest_testmesh.integrations._http_api import HttpApi
 from pytest_testmesh.integrations.otel.failures import INCOMPLETE
 from pytest_testmesh.integrations.otel.ids import SPAN_DIGITS, TRACE_DIGITS, wire_id
 from pytest_testmesh.integrations.otel.question import MAX_TRACES, ByOperation, ByQuery
-from pytest_testmesh.integrations.otel.spans import Span, read_spans
+from pytest_testmesh.integrations.otel.spans import FoundTrace, Span, read_spans
 from pytest_testmesh.integrations.otel.window import Window
 from pytest_testmesh.polling import Deadline
 
@@ -35,6 +35,16 @@ class Hit:
         """Whether it was found by this span."""
         return span.span_id in self.span_ids
 
+    @property
+    def remark(self) -> str:
+        """What is to be said where Tempo does not tell all spans that it was found by."""
+        told = len(self.span_ids)
+        if self.matched <= told:
+            return ""
+        return (
+            f"the query selects {self.matched} spans of trace {self.trace_id}, of which Tempo tells {told}: narrow it"
+        )
+
 
 class Tempo:
     """A Tempo for one look, which ends at *deadline*; all methods raise what `HttpApi.ask` does."""
@@ -49,7 +59,6 @@ class Tempo:
         self.url = api.url
         self._api = api
         self._deadline = deadline
-        self.remarks: list[str] = []
 
     def trace(self, trace_id: str) -> list[Span]:
         """Return the spans of a trace that are there by now."""
@@ -64,20 +73,16 @@ class Tempo:
         _require_whole(answer)
         return answer.read(lambda parsed: _spans(parsed.get("batches")))
 
-    def find(self, question: ByOperation | ByQuery, window: Window) -> list[tuple[list[Span], list[Span]]]:
-        """Return each trace that is found: all of its spans, and those that the question is about."""
-        found = []
-        for hit in self._search(traceql(question), window):
-            if isinstance(question, ByQuery) and hit.matched > len(hit.span_ids):
-                self.remarks.append(
-                    f"the query selects {hit.matched} spans of trace {hit.trace_id}, of which Tempo tells "
-                    f"{len(hit.span_ids)}: narrow it"
-                )
-            spans = self.trace(hit.trace_id)
-            # a hit names at most so many spans; whether one is of an operation needs no server to tell
-            wanted = question.wants if isinstance(question, ByOperation) else hit.has
-            found.append((spans, list(filter(wanted, spans))))
-        return found
+    def find(self, question: ByOperation | ByQuery, window: Window) -> list[FoundTrace]:
+        """Return each trace that is found."""
+        return [self._found(hit, question) for hit in self._search(traceql(question), window)]
+
+    def _found(self, hit: Hit, question: ByOperation | ByQuery) -> FoundTrace:
+        spans = self.trace(hit.trace_id)
+        # a hit names at most so many spans; whether one is of an operation needs no server to tell
+        if isinstance(question, ByOperation):
+            return FoundTrace(spans, list(filter(question.wants, spans)))
+        return FoundTrace(spans, list(filter(hit.has, spans)), hit.remark)
 
     def services(self, window: Window) -> list[str]:
         """Return the services that search knows."""

@@ -35,13 +35,11 @@ _CLOSED_AT_ONCE = Row(
     "did it stop just now? a port that speaks TLS looks the same: then write ssl: true, or rediss:// in the url",
 )
 _LOGIN = "AUTHENTICATION_FAILED"
-_NO_PASSWORD = Row(
-    TargetError, "the server wants a password: {said}", "give `password`, or a url that holds one", _LOGIN
-)
+_NO_PASSWORD = Row(TargetError, "the server wants a login: {said}", "give `password`, or a url that holds one", _LOGIN)
 _WRONG_PASSWORD = Row(
     TargetError, "the login of {user} is refused: {said}", "are `username` and `password` those of this server?", _LOGIN
 )
-_NOT_ASKED = Row(TargetError, "the server asks for no password: {said}", "leave `password` out", _LOGIN)
+_NOT_ASKED = Row(TargetError, "the server asks for no login: {said}", "leave `password` out", _LOGIN)
 _NOT_ALLOWED = Row(
     TargetError,
     "{user} may not do this: {said}",

@@ -141,7 +141,7 @@ def test_the_servers_words_are_found(ask: Ask, api: Any, body: object, said: str
 @pytest.mark.parametrize(
     ("status", "config", "hint"),
     [
-        pytest.param(401, {}, "no credentials were sent: write auth:", id="without a login"),
+        pytest.param(401, {}, "no credentials were sent: `auth` takes", id="without a login"),
         pytest.param(401, {"auth": {"type": "bearer", "token": "t"}}, "are the credentials right", id="with one"),
         pytest.param(403, {"auth": {"type": "api_key", "key": "k"}}, "are the credentials right", id="with a key"),
         pytest.param(404, {}, "is {url} the base address of a Thing?", id="not found"),
