@@ -40,6 +40,7 @@ class Scope:
         self._environ = environ
         self._options = frozenset(options or ())
         self._steps: dict[str, Any] = {step_id: NotCompleted("has not run yet") for step_id in step_ids}
+        self._hyphenated_ids = frozenset(step_id for step_id in self._steps if "-" in step_id)
         self._output_steps = output_steps or {}
         self._defined: dict[str, Any] = dict(options or {})
         self._origins = dict.fromkeys(self._defined, "--testmesh-var")
@@ -134,7 +135,7 @@ class Scope:
 
     def hyphenated_ids(self) -> frozenset[str]:
         """The step ids that hold ``-``, which expressions must know to read each as one name."""
-        return frozenset(step_id for step_id in self._steps if "-" in step_id)
+        return self._hyphenated_ids
 
     def origin(self, name: str) -> str:
         """Say where the value of *name* comes from: ``"step create, line 14"``, ``"env, line 6"``."""

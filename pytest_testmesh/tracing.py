@@ -159,7 +159,7 @@ def _without_headers(message: str) -> str:
     """Hide what stands in the variables for headers: there are logins among it."""
     for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
         for header in filter(None, map(str.strip, os.environ.get(name, "").split(","))):
-            told, _, value = message.rpartition(": ")
+            told, _, value = message.partition(": ")
             if header in value:
                 message = f"{told}: *** (in {name})"
     return shorten(one_line(message), _MESSAGE_WIDTH)

@@ -1,4 +1,8 @@
-"""``kafka.produce`` and ``kafka.consume`` steps against confluent-kafka doing the same calls."""
+"""``kafka.produce`` and ``kafka.consume`` steps against confluent-kafka doing the same calls.
+
+Both send one message at a time, wait in slices of 0.1 s until all replicas have acknowledged it, look at the errors of
+both ways and commit no offsets.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +28,21 @@ from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
 brokers, topic = os.environ["TESTMESH_KAFKA_BROKERS"], os.environ["TOPIC"]
 producer = Producer({"bootstrap.servers": brokers, "acks": "all", "linger.ms": 0})
-consumer = Consumer({"bootstrap.servers": brokers, "group.id": "bench", "fetch.wait.max.ms": 50})
+options = {"group.id": "bench", "fetch.wait.max.ms": 50, "enable.auto.commit": False}
+consumer = Consumer({"bootstrap.servers": brokers, **options})
 there = consumer.list_topics(topic, timeout=10).topics[topic].partitions
 ends = [TopicPartition(topic, each, consumer.get_watermark_offsets(TopicPartition(topic, each))[1]) for each in there]
 consumer.assign(ends)
 def round_trip(text):
     acknowledged = []
-    producer.produce(topic, value=text, on_delivery=lambda error, message: acknowledged.append(message))
+    producer.produce(topic, value=text, on_delivery=lambda error, message: acknowledged.append(error))
     while not acknowledged:
         producer.poll(0.1)
+    assert acknowledged == [None]
     message = None
     while message is None:
         message = consumer.poll(0.1)
+    assert message.error() is None
     return message.value().decode()
 round_trip("warm up")
 """

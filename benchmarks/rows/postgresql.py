@@ -1,4 +1,8 @@
-"""``postgresql.query`` steps against psycopg2 doing the same calls."""
+"""``postgresql.query`` steps against psycopg2 doing the same calls.
+
+Both commit each statement by itself, and have the server end one that takes over 30 seconds. psycopg2's own wait has no
+end where the server does not answer; the steps', in Python, has.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ STEP = """\
 BEFORE = """\
 import psycopg2
 
-connection = psycopg2.connect(os.environ["TESTMESH_POSTGRESQL_URL"])
+connection = psycopg2.connect(os.environ["TESTMESH_POSTGRESQL_URL"], options="-c statement_timeout=30000")
 connection.autocommit = True
 cursor = connection.cursor()
 """

@@ -1,4 +1,7 @@
-"""``redis.get`` steps against redis-py doing the same calls."""
+"""``redis.get`` steps against redis-py doing the same calls.
+
+Both look before each command whether the server closed the connection, and wait 30 seconds at most.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ STEP = """\
 BEFORE = """\
 import redis
 
-client = redis.Redis.from_url(os.environ["TESTMESH_REDIS_URL"], decode_responses=True)
+url = os.environ["TESTMESH_REDIS_URL"]
+client = redis.Redis.from_url(url, decode_responses=True, socket_timeout=30, socket_connect_timeout=30)
 for n in range(COUNT):
     client.set(f"bench:{n}", f"value {n}")
 """

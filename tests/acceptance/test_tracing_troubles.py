@@ -34,10 +34,11 @@ def deaf_url() -> Iterator[str]:
         ("OTEL_BSP_EXPORT_TIMEOUT", "abc", "Unable to parse value for OTEL_BSP_EXPORT_TIMEOUT as integer"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "abc", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT must be a non-negative integer"),
         ("OTEL_RESOURCE_ATTRIBUTES", "broken", "Invalid key value resource attribute pair broken"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "sekret-token", r"Header format invalid! .*: \*{3} \(in OTEL_EXP"),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
-            "sekret-token",
-            r"Header format invalid! .*: \*\*\* \(in OTEL_EXP",
+            "Authorization: Bearer sekret-token",
+            r"Header format invalid! .*: \*{3} \(in OTEL_EXP",
         ),
     ],
 )

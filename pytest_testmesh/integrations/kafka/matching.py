@@ -27,6 +27,8 @@ def wanted_messages(config: Mapping[str, Any], context: ActionContext) -> tuple[
         ActionConfigError: A text is no expression or no JSONPath.
         ExpressionError: A placeholder has no value.
     """
+    if not config.keys() & {"match", "filter"}:
+        return ()
     ids = context.scope.hyphenated_ids()
     match = config.get("match", {})
     plain = {name: each for name, each in match.items() if name != "expression"}

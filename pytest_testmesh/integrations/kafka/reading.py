@@ -18,7 +18,11 @@ from pytest_testmesh.polling import Deadline
 
 _BATCH = 500
 _LOOK_EVERY_S = 1.0
-_LOOK_FOR_TOPIC_EVERY_S = 0.1
+"""How often a step that waits asks for new partitions; the broker answers only after the fetch that is under way."""
+
+_SOON_S = 0.01
+"""How long a step waits at first: where its message comes in that time it asks for nothing."""
+
 _IGNORED = frozenset(
     {
         KafkaError._PARTITION_EOF,
@@ -77,6 +81,7 @@ class TopicReader:
         """Yield the messages that no step has taken, as they come, until *deadline*; None: there is none right now."""
         fresh = deque(each for each in self._skipped if self._is_left(each))
         self._skipped = []
+        waiting = False
         try:
             while True:
                 while fresh:
@@ -85,7 +90,8 @@ class TopicReader:
                 yield None
                 if deadline.passed:
                     return
-                fresh.extend(self._fetch(deadline))
+                fresh.extend(self._fetch(deadline, waiting=waiting))
+                waiting = True
         finally:
             self._skipped.extend(fresh)
 
@@ -114,14 +120,13 @@ class TopicReader:
     def _is_left(self, message: Any) -> bool:
         return (message.partition(), message.offset()) not in self._returned
 
-    def _fetch(self, deadline: Deadline) -> list[Any]:
+    def _fetch(self, deadline: Deadline, *, waiting: bool) -> list[Any]:
         client = self._client
         if client is None:
             client = self._client = self._lease.enter_context(self._pool.lend(self._wanted, deadline))
-        every_s = _LOOK_EVERY_S if self._assigned else _LOOK_FOR_TOPIC_EVERY_S
-        if not self._assigned or time.monotonic() - self._looked > every_s:
+        if not self._assigned or (waiting and time.monotonic() - self._looked > _LOOK_EVERY_S):
             self._assign(client, min(SLICE_S, deadline.remaining()))
-        first = client.kafka.poll(min(SLICE_S, deadline.remaining()))
+        first = client.kafka.poll(min(SLICE_S if waiting else _SOON_S, deadline.remaining()))
         client.check()
         if first is None:
             return []

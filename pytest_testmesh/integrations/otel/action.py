@@ -22,6 +22,7 @@ from pytest_testmesh.values import near_matches
 _WITHIN_BY_ID = "10s"
 _WITHIN = "60s"
 _MAX_SERVICES_SHOWN = 12
+_THERE_MAY_BE_MORE = f"there may be more than these {MAX_TRACES} traces: write a later `start`, or ask for less"
 
 Result = Mapping[str, Any]
 
@@ -62,14 +63,9 @@ class _Step:
         started = time.perf_counter()
         self._last = look(backend, self.question, window)
         exchange.received = Received(self._last, time.perf_counter() - started)
-        log_once(self._context, ((text, "warning") for text in self._missing(self._last)))
+        if not isinstance(self.question, ById) and self._last.found >= MAX_TRACES:
+            log_once(self._context, [(_THERE_MAY_BE_MORE, "warning")])
         return self._last.result(backend.name.lower())
-
-    def _missing(self, seen: Seen) -> Iterator[str]:
-        """Tell what may be missing: that nothing is wrong would hold without it."""
-        yield from seen.remarks
-        if not isinstance(self.question, ById) and seen.found >= MAX_TRACES:
-            yield f"there may be more than these {MAX_TRACES} traces: write a later `start`, or ask for less"
 
     def explain(self, deadline: Deadline) -> Sequence[str]:
         """Say what the last look saw, and why what was looked for may not have been there."""

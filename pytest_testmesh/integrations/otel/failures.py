@@ -24,6 +24,12 @@ INCOMPLETE = Row(
     _INCOMPLETE,
 )
 """Not an error to the server, which gives what it has."""
+TOO_MANY_SPANS = Row(
+    TargetError,
+    "the query selects {untold} more spans of trace {trace} than Tempo tells",
+    "narrow the query; what is asserted of some of the spans says nothing about all",
+    "TOO_MANY_SPANS",
+)
 NOT_YET = (NOT_READY, _INCOMPLETE)
 """Codes of what may be over at the next look."""
 

@@ -17,13 +17,12 @@ from pytest_testmesh.integrations.otel.window import Window
 class Seen:
     """*traces* whole, newest first, each in order; *spans* are those of them that are asked for.
 
-    *found* counts what the backend gave, the run's own traces among it; *remarks* say what it may not have given.
+    *found* counts what the backend gave, the run's own traces among it.
     """
 
     traces: Sequence[Sequence[Span]]
     spans: Sequence[Span]
     found: int = 0
-    remarks: Sequence[str] = ()
 
     def result(self, backend: str) -> dict[str, Any]:
         """Return it as the step's result."""
@@ -52,7 +51,6 @@ def _seen(found: Sequence[FoundTrace]) -> Seen:
         [spans for spans, _ in traces],
         [span for spans, wanted in traces for span in spans if id(span) in wanted],
         len(found),
-        [each.remark for each in found if each.remark],
     )
 
 

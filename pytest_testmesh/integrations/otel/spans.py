@@ -74,11 +74,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class FoundTrace:
-    """A trace that was found: all of its *spans*, and those *wanted*; *remark* says that some may be missing."""
+    """A trace that was found: all of its *spans*, and those *wanted*."""
 
     spans: Sequence[Span]
     wanted: Sequence[Span]
-    remark: str = ""
 
 
 def in_ms(duration_ns: int) -> int | float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_testmesh.integrations._http_answers import Answer
 from pytest_testmesh.integrations._http_api import HttpApi
-from pytest_testmesh.integrations.otel.failures import INCOMPLETE
+from pytest_testmesh.integrations.otel.failures import INCOMPLETE, TOO_MANY_SPANS
 from pytest_testmesh.integrations.otel.ids import SPAN_DIGITS, TRACE_DIGITS, wire_id
 from pytest_testmesh.integrations.otel.question import MAX_TRACES, ByOperation, ByQuery
 from pytest_testmesh.integrations.otel.spans import FoundTrace, Span, read_spans
@@ -25,25 +25,24 @@ _MAX_SPANS_OF_A_SET = 100
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A trace that a search found, the ids of those of its spans that it found it by, and how many there are."""
+    """A trace that a search found, the ids of the spans that it was found by, and how many more there are of them."""
 
     trace_id: str
     span_ids: frozenset[str]
-    matched: int = 0
+    untold: int = 0
 
     def has(self, span: Span) -> bool:
         """Whether it was found by this span."""
         return span.span_id in self.span_ids
 
-    @property
-    def remark(self) -> str:
-        """What is to be said where Tempo does not tell all spans that it was found by."""
-        told = len(self.span_ids)
-        if self.matched <= told:
-            return ""
-        return (
-            f"the query selects {self.matched} spans of trace {self.trace_id}, of which Tempo tells {told}: narrow it"
-        )
+    def require_all(self, url: str) -> None:
+        """Refuse to take some of the spans for all.
+
+        Raises:
+            TargetError: Tempo names fewer spans than it found the trace by.
+        """
+        if self.untold:
+            raise TOO_MANY_SPANS.make(f"Tempo at {url}", {"untold": str(self.untold), "trace": self.trace_id})
 
 
 class Tempo:
@@ -82,7 +81,8 @@ class Tempo:
         # a hit names at most so many spans; whether one is of an operation needs no server to tell
         if isinstance(question, ByOperation):
             return FoundTrace(spans, list(filter(question.wants, spans)))
-        return FoundTrace(spans, list(filter(hit.has, spans)), hit.remark)
+        hit.require_all(self.url)
+        return FoundTrace(spans, list(filter(hit.has, spans)))
 
     def services(self, window: Window) -> list[str]:
         """Return the services that search knows."""
@@ -118,7 +118,8 @@ def read_hits(answer: Mapping[str, Any]) -> list[Hit]:
 def _hit(trace: Mapping[str, Any]) -> Hit:
     sets = trace.get("spanSets") or [trace.get("spanSet") or {}]
     ids = frozenset(wire_id(span["spanID"], SPAN_DIGITS) for each in sets for span in each.get("spans") or ())
-    return Hit(wire_id(trace["traceID"], TRACE_DIGITS), ids, sum(int(each.get("matched") or 0) for each in sets))
+    untold = sum(max(0, int(each.get("matched") or 0) - len(each.get("spans") or ())) for each in sets)
+    return Hit(wire_id(trace["traceID"], TRACE_DIGITS), ids, untold)
 
 
 def _require_whole(answer: Answer) -> None:

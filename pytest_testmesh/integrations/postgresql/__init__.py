@@ -126,7 +126,11 @@ ASSERT = _schema(
         "within": {**DURATION, "description": "ask again until all hold, for so long"},
     },
 )
-EXECUTE = _schema((), {**_STATEMENTS, "statement": {"type": "string", "description": "one SQL statement"}, **PARAMS})
+_ONE_STATEMENT = {
+    "statement": {"type": "string", "description": "one SQL statement"},
+    "query": {"type": "string", "description": "same as statement"},
+}
+EXECUTE = _schema((), {**_STATEMENTS, **_ONE_STATEMENT, **PARAMS})
 TRANSACTION = _schema(("statements",), _STATEMENTS)
 _SCHEMA = {"schema": {"type": "string", "default": "public", "description": "the database's schema"}}
 TABLES = _schema((), _SCHEMA)
@@ -197,7 +201,7 @@ _TABLE_OF_ACTIONS: tuple[tuple[str, str, Mapping[str, Any], Mapping[str, str], t
         "Run SQL statements one after the other",
         EXECUTE,
         {"executed": "how many statements", **_RESULTS},
-        ("statements", "statement"),
+        ("statements", "statement", "query"),
     ),
     (
         "transaction",

@@ -11,7 +11,7 @@ from pytest_testmesh.integrations._durations import TIMEOUT, duration_s
 from pytest_testmesh.integrations._within import holds_within, look_deadline, not_again
 from pytest_testmesh.integrations.postgresql.assertions import check_row, read_assertions
 from pytest_testmesh.integrations.postgresql.changes import delete, holds_list, insert, quoted_table, update
-from pytest_testmesh.integrations.postgresql.checks import check_statements
+from pytest_testmesh.integrations.postgresql.checks import GIVEN_AS, check_statements
 from pytest_testmesh.integrations.postgresql.client import (
     Client,
     all_rows,
@@ -108,7 +108,7 @@ def _execute(config: Mapping[str, Any], context: ActionContext) -> Result:
 
 def _to_execute(config: Mapping[str, Any], context: ActionContext) -> list[Statement]:
     check_statements(config)
-    written = config["statements"] if "statements" in config else config["statement"]
+    written = next(config[key] for key in GIVEN_AS if key in config)
     if "params" in config or "named_params" in config:
         return [read_query({**config, "query": written}, "postgresql", context)]
     return read_statements(written, "postgresql", context)

@@ -8,6 +8,8 @@ from typing import Any
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations.sql.lexer import statements
 
+GIVEN_AS = ("statements", "statement", "query")
+"""The keys of which a config of ``postgresql.execute`` has one."""
 WHERE_HINT = "say which rows: `where: id = ?` with `whereParams`; for all rows write `where: true`"
 COMPARISONS = frozenset(
     {"eq", "==", "===", "=", "neq", "ne", "!=", "!==", "gt", ">", "gte", "ge", ">=", "lt", "<", "lte", "le", "<="}
@@ -41,9 +43,9 @@ def check_statements(config: Mapping[str, Any]) -> None:
     Raises:
         ActionConfigError: So it is.
     """
-    given = [key for key in ("statements", "statement") if key in config]
+    given = [key for key in GIVEN_AS if key in config]
     if len(given) != 1 or not config[given[0]]:
-        raise ActionConfigError("write either `statements` or `statement`", hint='`statement: "TRUNCATE orders"`')
+        raise ActionConfigError("write one of `statements` and `statement`", hint='`statement: "TRUNCATE orders"`')
     if not isinstance(config[given[0]], str) and ("params" in config or "named_params" in config):
         raise ActionConfigError(
             "`params` beside a list of statements: whose are they?",

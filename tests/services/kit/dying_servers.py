@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from meanwhile import once
 from real_server import Server, wait_until_stopped
 
 _ESTABLISHED = "01"
@@ -24,19 +23,8 @@ def dies_when_asked(server: Server, port: int, end: Callable[[], object]) -> Ite
         pytest.skip(f"the pid of {server.name} is not known to {server.source}")
     os.kill(pid, signal.SIGSTOP)
     wait_until_stopped(pid)
-    thread = threading.Thread(target=_end_when_asked, args=(port, end))
-    thread.start()
-    try:
+    with once(lambda: _has_unread_bytes(port), end):
         yield
-    finally:
-        thread.join()
-
-
-def _end_when_asked(port: int, end: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until and not _has_unread_bytes(port):
-        time.sleep(0.01)
-    end()
 
 
 def _has_unread_bytes(port: int) -> bool:

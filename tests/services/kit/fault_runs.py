@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from flow_runs import FlowRun, Flows, RunningFlows
+
+LAST = "flow_z"
 
 
 class _Turns:
@@ -45,21 +47,30 @@ class FaultRun:
         self._running = running
         self._turns = turns
         self._count = count
+        self._let = 0
 
-    def let(self, count: int) -> None:
-        """Let *count* more flows begin, and whatever comes next befall them."""
+    def let(self, count: int) -> Sequence[str]:
+        """Let *count* more flows begin, and whatever comes next befall them; return their names."""
+        names = [_name(self._let + number) for number in range(count)]
+        self._let += count
         self._turns.give(count)
+        return names
 
-    def go(self, count: int) -> None:
-        """Let *count* more flows begin; return when they have ended: then the next one asks for its turn."""
-        self.let(count)
+    def go(self, count: int) -> Sequence[str]:
+        """Do as `let`, and return when they have ended: then the next one asks for its turn."""
+        names = self.let(count)
         if not self._turns.are_used(120):
-            pytest.fail(f"waited for {count} more flows:\n{self._running.text}")
+            pytest.fail(f"waited for {names}:\n{self._running.text}")
+        return names
 
     def finish(self) -> FlowRun:
         """Let those begin that are left, the last of which must pass."""
         self.let(self._count)
         return Flows.finish(self._running, 180)
+
+
+def _name(number: int) -> str:
+    return f"flow_{number:02}"
 
 
 @contextmanager
@@ -71,9 +82,9 @@ def fault_run(flows: Flows, service: str, count: int, **variables: object) -> It
     turns = _Turns()
     steady = flows.add(f"{service}/steady.yaml")
     for number in range(count):
-        shutil.copy(steady, steady.with_name(f"flow_{number:02}.yaml"))
+        shutil.copy(steady, steady.with_name(f"{_name(number)}.yaml"))
     steady.unlink()
-    flows.add(f"{service}/afterwards.yaml").rename(steady.with_name("flow_z.yaml"))
+    flows.add(f"{service}/afterwards.yaml").rename(steady.with_name(f"{LAST}.yaml"))
     with _serving(turns) as url:
         running = flows.start(service, TURNS=url, **variables)
         try:

@@ -27,8 +27,17 @@ class FlowRun:
     @property
     def causes(self) -> Sequence[str]:
         """The first line of each failure, as pytest's short summary has it."""
-        lines = self.text.splitlines()
-        return [line.partition(" - ")[2] for line in lines if line.startswith(("FAILED ", "ERROR "))]
+        return [line.partition(" - ")[2] for line in self._summary]
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """The same, by the name of the flow's file without its ending."""
+        return {Path(line.split()[1].partition("::")[0]).stem: line.partition(" - ")[2] for line in self._summary}
+
+    @property
+    def _summary(self) -> Sequence[str]:
+        lines = self.text.splitlines()  # a line of a log may begin with ERROR, too
+        return [line for line in lines if line.startswith(("FAILED ", "ERROR ")) and "::" in line.split()[1]]
 
 
 class RunningFlows:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from itertools import repeat
 
 import pytest
-from fault_runs import fault_run
-from flow_runs import FlowRun, Flows
 from real_server import Server
 
 from pytest_testmesh.polling import Deadline, attempts
@@ -70,16 +68,3 @@ def fragile_server(server: Server, ready_url: str) -> Iterator[FragileServer]:
         if not fragile.runs():
             server.restart()
         fragile.wait_until_it_serves()
-
-
-def freeze_kill_and_restart(flows: Flows, fragile: FragileServer, count: int, **variables: object) -> FlowRun:
-    """Run *count* flows of the service while it serves, is frozen, is dead, and serves again; see `fault_run`."""
-    with fault_run(flows, fragile.server.name, count, **variables) as run:
-        run.go(2)
-        with fragile.frozen():
-            run.go(2)
-        run.let(1)
-        fragile.kill()
-        run.go(3)
-        fragile.restart()
-        return run.finish()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from after_a_look import after_a_look
+from meanwhile import after_a_look
 
 from pytest_testmesh.errors import StepAssertionError, TargetError
 from pytest_testmesh.integrations.http.client import HttpClient

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from dying_servers import dies_when_asked
-from fault_runs import fault_run
+from faults import Fallible, run_through_faults
 from soon import soon
 
 from pytest_testmesh.errors import ActionTimeoutError, TargetUnavailableError
@@ -76,31 +75,22 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_told(server: Any, step: S
     server.start()
 
 
-_KNOWN_CAUSES = re.compile(
-    r"connection refused|the connection broke before|the server closed the connection|the server is not ready"
-    r"|timed out after .* waiting for .* \(the step's timeout of 0.50s\)|the secret key is not accepted"
-)
-
-
 def test_fault_run(flows: Any, server: Any, bucket: str, settle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """While flows run one after the other the server freezes, stops, starts and changes its password."""
-    settle(server)
-    with fault_run(flows, "minio", 11, BUCKET=bucket) as run:
-        run.go(2)
-        with server.frozen():
-            run.go(2)
-        run.let(1)
-        server.stop()
-        run.go(3)
-        monkeypatch.setenv("MINIO_ROOT_PASSWORD", "other-secret")
-        server.start()
-        run.go(3)
-        monkeypatch.setenv("MINIO_ROOT_PASSWORD", "first-secret")
-        server.restart()
-        done = run.finish()
 
-    assert [] == [cause for cause in done.causes if not _KNOWN_CAUSES.search(cause)]
-    for fault in ("timed out", "connection refused", "the secret key is not accepted"):
-        assert fault in "".join(done.causes)
-    assert "flow_z" not in "".join(done.causes)
-    assert 12 == done.outcomes["passed"] + done.outcomes["failed"]
+    def change_password(old: str, new: str) -> None:
+        monkeypatch.setenv("MINIO_ROOT_PASSWORD", new)
+        server.restart()
+
+    settle(server)
+    minio = Fallible(
+        service="minio",
+        frozen=server.frozen,
+        stop=server.stop,
+        start=server.start,
+        change_password=change_password,
+        passwords=("first-secret", "other-secret"),
+        login_refused="the secret key is not accepted",
+        also_told="the server is not ready",
+    )
+    assert [] == run_through_faults(flows, minio, BUCKET=bucket)

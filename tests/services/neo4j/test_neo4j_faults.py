@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from dying_servers import dies_when_asked
-from fault_runs import fault_run
+from faults import Fallible, run_through_faults
 
 from pytest_testmesh.errors import ActionTimeoutError, TargetError, TargetUnavailableError
 from pytest_testmesh.polling import Deadline, attempts
@@ -141,11 +140,6 @@ def test_a_changed_password_is_told_at_once(
 
 _ENVIRONMENT = {name: os.environ[name] for name in ("HOME", "TESTMESH_TEST_SERVICES_RESTART") if name in os.environ}
 """What the command that restarts a server needs, and flows do not get."""
-_KNOWN_CAUSES = re.compile(
-    r"connection refused|the connection broke before the answer came|the database is not available"
-    r"|timed out after .* waiting for .* \(the step's timeout of 0.50s\)"
-    r"|the answer is not of the Bolt protocol|the login of the user \w+ is refused|too many wrong logins"
-)
 
 
 def test_fault_run(
@@ -153,38 +147,37 @@ def test_fault_run(
     environment: None,
     server: Any,
     ask: Callable[..., Any],
-    unique: str,
+    label: str,
     user: str,
-    change_password: Callable[[str], None],
     wait_until_ready: Callable[[Any], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While flows run one after the other the server freezes, crashes, starts, and the user's password changes."""
+
+    def start() -> None:
+        server.restart()
+        wait_until_ready(server)
+
+    def change_password(old: str, new: str) -> None:
+        ask(server, f"ALTER USER {user} SET PASSWORD $new", new=new)
+        connections = f"CALL dbms.listConnections() YIELD connectionId, username WHERE username = '{user}'"
+        ask(server, f"{connections} CALL dbms.killConnection(connectionId) YIELD message RETURN message")
+
     for name, value in _ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TESTMESH_NEO4J_USERNAME", user)
     monkeypatch.setenv("TESTMESH_NEO4J_PASSWORD", "first-password")
-    label = f"T_{unique}"
-    with fault_run(flows, "neo4j", 12, LABEL=label) as run:
-        run.go(2)
-        with server.frozen():
-            run.go(2)
-        change_password("second-password")
-        run.let(1)
-        _kill(server)
-        run.go(3)
-        server.restart()
-        wait_until_ready(server)
-        run.go(3)
-        change_password("first-password")
-        done = run.finish()
-    ask(server, f"MATCH (n:{label}) DETACH DELETE n")
-
-    assert [] == [cause for cause in done.causes if cause and not _KNOWN_CAUSES.search(cause)]
-    for fault in ("timed out", "connection refused", f"login of the user {user}"):
-        assert fault in "".join(done.causes)
-    assert "flow_z" not in "".join(done.causes)
-    assert 13 == done.outcomes["passed"] + done.outcomes["failed"]
+    neo4j = Fallible(
+        service="neo4j",
+        frozen=server.frozen,
+        stop=lambda: _kill(server),
+        start=start,
+        change_password=change_password,
+        passwords=("first-password", "second-password"),
+        login_refused=f"the login of the user {user} is refused",
+        also_told="the database is not available|the answer is not of the Bolt protocol|too many wrong logins",
+    )
+    assert [] == run_through_faults(flows, neo4j, LABEL=label)
 
 
 def _kill(server: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from after_a_look import after_a_look
+from meanwhile import after_a_look
 from running_shop import RunningShop, running_shop
 
 from pytest_testmesh.errors import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -268,29 +268,44 @@ def test_a_part_of_a_trace_is_refused(
     assert "looks" in str(failed.value.hint), "a trace that arrives may be whole the next time"
 
 
-def test_a_trace_that_is_whole_at_the_next_look_is_taken(ask: Callable[..., Any], tempo: ReplayedTempo) -> None:
-    parts = iter([partial(200, status="PARTIAL")])
-    tempo.change = lambda heard: next(parts, None)
+@pytest.mark.parametrize("answer", [partial(200, status="PARTIAL"), partial(206)], ids=["v2", "v1"])
+def test_a_trace_that_is_whole_at_the_next_look_is_taken(
+    ask: Callable[..., Any], tempo: ReplayedTempo, answer: Answer
+) -> None:
+    looks = iter([answer, answer])
+    tempo.change = lambda heard: next(looks, None) if heard.path.endswith(TRACE_ID) else None
+    result = ask(trace_id=TRACE_ID, within="60s", **{"assert": ["count == 4"]})
 
-    assert 4 == ask(trace_id=TRACE_ID, **{"assert": ["count == 4"]})["count"]
+    assert 4 == result["count"]
+    assert 3 == sum(heard.path.endswith(TRACE_ID) for heard in tempo.heard)
 
 
-def test_spans_and_traces_that_a_search_leaves_out_are_warned_of(
+def finds(tempo: ReplayedTempo, *hits: Mapping[str, Any]) -> None:
+    body = json.dumps({"traces": hits}).encode()
+    tempo.change = lambda heard: Answer(200, "application/json", body) if heard.path == "/api/search" else None
+
+
+def test_traces_that_a_search_may_leave_out_are_warned_of(
     make_context: Callable[..., Any], tempo: ReplayedTempo
 ) -> None:
-    (hit,) = recorded("search-traceql").json["traces"]
-    for each in hit["spanSets"]:
-        each["matched"] = 150
-    body = json.dumps({"traces": [hit] * 20}).encode()
-    tempo.change = lambda heard: Answer(200, "application/json", body) if heard.path == "/api/search" else None
+    finds(tempo, *recorded("search-traceql").json["traces"] * 20)
     context = make_context()
     otel_assert({"backend_url": tempo.url, "query": "{}"}, context)
 
-    assert {"warning"} == {each["level"] for each in context.logs}
-    assert [
-        f"the query selects 150 spans of trace {TRACE_ID}, of which Tempo tells 1: narrow it",
-        "there may be more than these 20 traces: write a later `start`, or ask for less",
-    ] == [each["message"] for each in context.logs]
+    assert [("warning", "there may be more than these 20 traces: write a later `start`, or ask for less")] == [
+        (each["level"], each["message"]) for each in context.logs
+    ]
+
+
+def test_spans_that_a_search_leaves_out_are_refused(ask: Callable[..., Any], tempo: ReplayedTempo) -> None:
+    (hit,) = recorded("search-traceql").json["traces"]
+    for each in hit["spanSets"]:
+        each["matched"] = 150
+    finds(tempo, hit)
+    with pytest.raises(TargetError, match=f"selects 149 more spans of trace {TRACE_ID} than Tempo tells") as failed:
+        ask(query="{}")
+
+    assert "TOO_MANY_SPANS" == failed.value.code
 
 
 def test_a_missing_tenant_is_told(ask: Callable[..., Any], tempo: ReplayedTempo) -> None:

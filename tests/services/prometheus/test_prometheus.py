@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any
 
 import pytest
-from after_a_look import after_a_look
+from meanwhile import after_a_look
 
 from pytest_testmesh.errors import StepAssertionError, TargetError
 from pytest_testmesh.integrations.prometheus import prometheus_assert, prometheus_query

@@ -21,6 +21,18 @@ flow:
     - {{id: four, action: log, config: {{message: hello}}}}
     - {{id: five, action: delay, config: {{duration: 10ms}}}}
 """
+MENDED = """
+flow:
+  name: {name}
+  steps:
+    - id: broken
+      action: delay
+      config: {{duration: 10ms}}
+      assert: [1 == 2]
+      error_steps:
+        - {{id: mend, action: delay, config: {{duration: 60ms}}}}
+        - {{id: look, action: delay, config: {{duration: 30ms}}}}
+"""
 TELL = """
 import json, pathlib
 
@@ -79,6 +91,24 @@ def test_a_flow_of_five_steps_is_six_spans(
     assert {found[name]["spanID"]} == {parent(found[step["id"]]) for step in reported}
     late_ms = {step["id"]: abs(found[step["id"]]["duration"] / 1e3 - step["duration_s"] * 1e3) for step in reported}
     assert {} == {step: ms for step, ms in late_ms.items() if ms > 0.01}
+
+
+def test_error_steps_lie_within_the_span_of_their_step(
+    folder: pytest.Pytester, jaeger: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"run-{secrets.token_hex(4)}"
+    monkeypatch.setenv("OTEL_SERVICE_NAME", name)
+    folder.path.joinpath("mended.yaml").write_text(MENDED.format(name=name), encoding="utf-8")
+
+    folder.runpytest_subprocess("-p", "no:randomly", "-W", "error", f"--testmesh-otel={jaeger['otlp_http']}")
+
+    found = {span["operationName"]: span for span in spans_of(jaeger, name, 4)}
+    begin_us = {each: span["startTime"] for each, span in found.items()}
+    end_us = {each: begin_us[each] + span["duration"] for each, span in found.items()}
+    assert [name, "broken", "mend", "look"] == sorted(found, key=lambda each: begin_us[each])
+    assert end_us["broken"] >= end_us["look"] - 2  # start and duration are both cut to microseconds
+    assert end_us[name] >= end_us["broken"] - 2
+    assert {found["broken"]["spanID"]} == {parent(found["mend"]), parent(found["look"])}
 
 
 def test_a_failure_shows_the_spans_of_its_step(folder: pytest.Pytester, jaeger: Mapping[str, Any]) -> None:
