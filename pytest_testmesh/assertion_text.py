@@ -16,7 +16,7 @@ Compare = Callable[[Any, Any], list[str]]
 
 _DIFF_LINES = 14
 _DIFFS = 3
-_HISTORY_LINES = 6
+HISTORY_ENTRIES = 6
 _ASSERTION_LINES = 10
 
 
@@ -88,7 +88,7 @@ def _seen_before(text: str, record: StepRecord) -> str:
     if record.attempts < 2 or not entries:
         return ""
     values = [f"{value} x{count}" if count > 3 else ", ".join([value] * count) for value, count in entries]
-    told = ["...", *values[-_HISTORY_LINES:]] if len(values) > _HISTORY_LINES else values
+    told = ["...", *values[-HISTORY_ENTRIES:]] if len(values) > HISTORY_ENTRIES else values
     return f"  (attempts: {', '.join(told)})"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_testmesh.assertion_text import Compare, assertion_facts, describe_assertions, list_problems
+from pytest_testmesh.assertion_text import HISTORY_ENTRIES, Compare, assertion_facts, describe_assertions, list_problems
 from pytest_testmesh.errors import MeshError, StepAssertionError
 from pytest_testmesh.loader import excerpt
 from pytest_testmesh.masked_text import HEADLINE_WIDTH, cut, part_text, shown
@@ -21,7 +21,6 @@ from pytest_testmesh.units import format_duration
 from pytest_testmesh.values import Namespace, one_line
 
 _CHAIN_STEPS = 7
-_HISTORY_LINES = 6
 _LOG_LINES = 10
 _BODY_LINES = 36
 _LINE_WIDTH = 500
@@ -209,8 +208,8 @@ def _history(failure: Failure, masker: Masker) -> Iterator[str]:
         return
     number, label = 1, "attempts"
     entries = failure.record.history
-    if len(entries) > _HISTORY_LINES:
-        entries = [*entries[: _HISTORY_LINES // 2], *entries[-_HISTORY_LINES // 2 :]]
+    if len(entries) > HISTORY_ENTRIES:
+        entries = [*entries[: HISTORY_ENTRIES // 2], *entries[-HISTORY_ENTRIES // 2 :]]
     for message, count in entries:
         numbers = f"{number}-{number + count - 1}" if count > 1 else str(number)
         yield f"  {label:<9} {numbers}: {cut(masker.text(one_line(message)), 160)}"

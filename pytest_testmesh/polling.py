@@ -38,9 +38,17 @@ class Deadline:
 
 
 NEVER = Deadline()
+_SLICE_S = 0.5
 
 
-def attempts(delays: Iterable[float], deadline: Deadline, sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
+def pause(seconds: float) -> None:
+    """Sleep, in slices: a signal that another thread took, which interrupts no sleep, is handled between two."""
+    end = Deadline.after(seconds, "")
+    while not end.passed:
+        time.sleep(min(end.remaining(), _SLICE_S))
+
+
+def attempts(delays: Iterable[float], deadline: Deadline, sleep: Callable[[float], None] = pause) -> Iterator[int]:
     """Count attempts from 1, sleeping between two; stop when delays or time run out.
 
     The first attempt always happens. A delay that would reach past the deadline is cut so that the last attempt

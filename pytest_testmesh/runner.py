@@ -13,7 +13,7 @@ from pytest_testmesh.actions import Action, ActionContext, Exchange, Resources
 from pytest_testmesh.attempts import AttemptRunner, seen_values
 from pytest_testmesh.errors import ActionTimeoutError, MeshError, StepError, StepNotCompletedError
 from pytest_testmesh.model import EMPTY, Flow, Phase, Step
-from pytest_testmesh.polling import NEVER, Deadline, attempts
+from pytest_testmesh.polling import NEVER, Deadline, attempts, pause
 from pytest_testmesh.preparing import Preparations
 from pytest_testmesh.records import Attempt, Failure, StepRecord
 from pytest_testmesh.repeating import Repeat, repeat_for
@@ -45,7 +45,7 @@ class FlowRun:
         flow_id: str,
         execution_id: str,
         settings: Mapping[str, str] = EMPTY,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = pause,
     ) -> None:
         self.flow = flow
         self.scope = scope

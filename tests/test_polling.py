@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from itertools import repeat
 
 import pytest
 
-from pytest_testmesh.polling import NEVER, Deadline, attempts
+from pytest_testmesh.polling import NEVER, Deadline, attempts, pause
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,31 @@ def _recorded(slept: list[float]) -> Callable[[float], None]:
         time.sleep(seconds)
 
     return sleep
+
+
+class Woken(Exception):
+    """What the handler of a signal raises."""
+
+
+def test_a_pause_ends_by_a_signal_that_another_thread_took() -> None:
+    """As the kernel may choose where a process was stopped; nothing interrupts the sleep of the main thread then."""
+
+    def wake(*args: object) -> None:
+        raise Woken
+
+    def take() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, wake)
+    thread = threading.Thread(target=take)
+    started = time.monotonic()
+    try:
+        thread.start()
+        with pytest.raises(Woken):
+            pause(120)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+    assert time.monotonic() - started < 100

@@ -371,7 +371,8 @@ class ExternalPlugin:
 
 
 def _port_is_anothers(process: PluginProcess) -> bool:
-    return port_is_taken(process.port) and not process.holds_port()
+    # Looked at again: a plugin that ended between the two looks holds the port no more, and nobody else does.
+    return port_is_taken(process.port) and not process.holds_port() and port_is_taken(process.port)
 
 
 def _at_the_limit(process: PluginProcess) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class ExternalPlugins:
     """The plugins in one folder, as a source of actions; making it reads and starts nothing.
 
-    A plugin starts when an action of it is looked up or run, or before that through `start_soon` or `prepare`. A
+    A plugin starts when an action of it is looked up or run, or before that through `start_soon`. A
     plugin that cannot start is told to whoever needs it, and only to them; nobody else waits for one that is slow.
     """
 
@@ -103,10 +103,6 @@ class ExternalPlugins:
         waiting = [plugin for plugin in self._needed(names) if not plugin.was_started]
         threads = in_threads("start", [partial(_try_start, plugin) for plugin in waiting])
         self._starts |= {plugin.id: thread for plugin, thread in zip(waiting, threads, strict=True)}
-
-    def prepare(self, names: Iterable[str]) -> None:
-        """Do what `start_soon` does, and wait until each has started or failed."""
-        self._start(self._needed(names))
 
     def call(
         self,

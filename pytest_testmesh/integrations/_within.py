@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, MissingPathError, StepAssertionError
 from pytest_testmesh.integrations._durations import own_deadline
-from pytest_testmesh.polling import Deadline, attempts
+from pytest_testmesh.polling import Deadline, attempts, pause
 from pytest_testmesh.units import format_duration
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def holds_within(
     check: Callable[[], T],
     within_s: float,
     deadline: Deadline,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = pause,
     explain: Callable[[NotYet], Iterable[str]] = lambda problem: (),
 ) -> T:
     """Call *check* until it returns, and return that; by `StepAssertionError` or `MissingPathError` it says "not yet".

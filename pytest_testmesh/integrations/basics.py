@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from pytest_testmesh.integrations._assertions import (
     with_hyphens,
 )
 from pytest_testmesh.integrations._durations import DURATION, duration_s
+from pytest_testmesh.polling import pause
 from pytest_testmesh.units import format_duration
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def delay(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any
     """
     seconds = duration_s(config, "duration", "0")
     remaining = context.deadline.remaining()
-    time.sleep(min(seconds, remaining))
+    pause(min(seconds, remaining))
     if remaining < seconds:
         raise ActionTimeoutError(
             f"delay of {config['duration']} was cut short after {format_duration(remaining)}"

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from pytest_testmesh.actions import ActionContext
+from pytest_testmesh.errors import ExternalPluginError
 from pytest_testmesh.external.lifecycle import Limits
 from pytest_testmesh.external.pool import ExternalPlugins
 from pytest_testmesh.polling import NEVER, Deadline
@@ -166,6 +167,20 @@ def make_pool(plugins_dir: Path, processes: Processes) -> Iterator[Callable[...,
     yield make
     for pool in pools:
         pool.stop()
+
+
+@pytest.fixture
+def start() -> Callable[[ExternalPlugins, Iterable[str]], None]:
+    """Start the plugins that these actions need, and wait until each has started or failed."""
+
+    def start_and_wait(pool: ExternalPlugins, names: Iterable[str]) -> None:
+        wanted = list(names)
+        pool.start_soon(wanted)
+        for name in wanted:
+            with suppress(ExternalPluginError):
+                pool.find(name)
+
+    return start_and_wait
 
 
 @pytest.fixture

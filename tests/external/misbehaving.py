@@ -442,9 +442,21 @@ def answers_its_last_call(connection):
 
 
 def leaves_after_answer(connection, body):
-    """Answer, and end a moment later: a call in between finds nobody who listens."""
+    """Answer from a child once this process has ended: nobody can call in between."""
+    parent = os.getpid()
+    if os.fork() != 0:
+        os._exit(5)
+    while os.getppid() == parent:
+        time.sleep(0.005)
     answers_its_last_call(connection)
-    time.sleep(0.1)  # less than what a caller who is refused waits for the end
+    os._exit(0)
+
+
+def leaves_when_told(connection, body):
+    """Answer, listen no more, and end once there is a file ``leave``."""
+    answers_its_last_call(connection)
+    while not os.path.exists("leave"):
+        time.sleep(0.005)
     os._exit(5)
 
 
@@ -689,6 +701,7 @@ BEHAVIOURS = {
     "drops": executes(drops),
     "dies-of-bytes": executes(dies_of_bytes),
     "leaves-after-answer": executes(leaves_after_answer),
+    "leaves-when-told": executes(leaves_when_told),
     "drops-shutdown": lambda: Plugin(shutdown=drops).run(),
     "stops-to-listen": executes(ignores_the_listener),
     "half-a-body": executes(half_a_body),

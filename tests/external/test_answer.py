@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_testmesh.external.answer import Answer, AnswerError, read_answer
@@ -63,6 +63,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("data", "expected"), ANSWERS.values(), ids=ANSWERS)
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 80), max_size=6))
 def test_an_answer_is_the_same_in_whatever_pieces_it_comes(data, expected, sizes):
     answer = read(data, sizes)
@@ -122,6 +123,7 @@ STATUS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(status=STATUS, headers=st.lists(HEADERS, max_size=4), body=st.binary(max_size=20), extra=st.binary(max_size=5))
 def test_no_answer_raises_anything_but_the_two_errors_of_an_answer(status, headers, body, extra):
     data = b"\r\n".join([status, *headers, b"", body]) + extra
@@ -133,6 +135,7 @@ def test_no_answer_raises_anything_but_the_two_errors_of_an_answer(status, heade
     assert 100 <= answer.status <= 999
 
 
+@settings(deadline=None)
 @given(body=st.binary(max_size=40))
 def test_no_body_raises_anything_but_a_value_error(body):
     answer = Answer(200, "", body, keeps_alive=True)

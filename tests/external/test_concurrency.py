@@ -149,10 +149,10 @@ def wait_for_growth(path: Path, over: threading.Event) -> bool:
 
 
 @pytest.mark.parametrize("behaviour", ["hangs", "hangs-in-threads"])
-def test_stop_ends_calls_that_are_under_way(add_plugin, make_pool, processes, behaviour):
+def test_stop_ends_calls_that_are_under_way(add_plugin, make_pool, processes, behaviour, start):
     add_plugin(behaviour)
     pool = make_pool(shutdown_s=0.3)
-    pool.prepare([behaviour])
+    start(pool, [behaviour])
     with ThreadPoolExecutor(4) as executor:
         calls = [executor.submit(pool.call, f"{behaviour}.run", timeout_s=600) for _ in range(4)]
         connected_to(processes, 4)
@@ -211,10 +211,12 @@ STORE = """
 import sys
 from pathlib import Path
 
+from pytest_testmesh.external import info_cache
 from pytest_testmesh.external.discovery import discover
 from pytest_testmesh.external.info_cache import InfoCache
 from pytest_testmesh.external.protocol import DeclaredAction
 
+info_cache._LOCK_WAIT_S = 600  # to lose a write to a slow machine would be right
 plugins_dir, path, worker = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 manifests = [each for each in discover(plugins_dir).manifests if each.id.startswith(f"w{worker}-")]
 for turn in range(10):

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from pytest_testmesh.errors import ActionTimeoutError, ExternalPluginError, PluginStartError
+from pytest_testmesh.external.guard import environment_now
+from pytest_testmesh.external.process import PluginProcess
 from pytest_testmesh.polling import Deadline
 
 HERE = Path(__file__).parent
@@ -146,12 +148,12 @@ def test_a_plugin_killed_between_two_steps_is_started_again_and_it_is_told(
 
 
 def test_after_a_time_out_the_process_is_killed_and_the_next_step_gets_a_new_one(
-    add_plugin, make_pool, make_context, processes
+    add_plugin, make_pool, make_context, processes, start
 ):
     folder = add_plugin("hangs-until-cured")
     pool = make_pool()
     action = pool.find("hangs-until-cured.run")
-    pool.prepare(["hangs-until-cured.run"])
+    start(pool, ["hangs-until-cured.run"])
     with pytest.raises(ActionTimeoutError):
         action.run({}, make_context(Deadline.after(0.3, "step timeout 300ms")))
     assert [] == processes.left_over()
@@ -225,24 +227,37 @@ def interrupted_when(holds):
 
 
 def test_a_start_cut_short_by_a_step_does_not_count_as_broken(add_plugin, make_pool, make_context):
-    add_plugin("listens-late")
-    action = make_pool().find("listens-late")
+    waits = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
+    folder = add_plugin("behaves", code=waits + (HERE / "misbehaving.py").read_text())
+    action = make_pool().find("behaves")
 
     with pytest.raises(PluginStartError, match=r"within step timeout 50ms"):
         action.run({}, make_context(Deadline.after(0.05, "step timeout 50ms")))
+    (folder / "go").touch()
 
     assert {"ok": True} == action.run({}, make_context())
 
 
-def test_a_connection_that_the_plugin_closed_while_idle_is_replaced(add_plugin, make_pool):
+def test_a_connection_that_the_plugin_closed_while_idle_is_replaced(add_plugin, make_pool, processes):
     add_plugin("answers-then-closes")
     pool = make_pool()
     pids_seen = {pool.call("answers-then-closes.run")["pid"]}
-    time.sleep(0.5)
+    [plugin] = processes.running()
+    wait_for_its_close(int(plugin.environ()["PLUGIN_PORT"]))
 
     pids_seen |= {pool.call("answers-then-closes.run")["pid"] for _ in range(300)}
 
     assert 1 == len(pids_seen)
+
+
+def wait_for_its_close(port):
+    """Return when the plugin's close has come in on the one connection to it."""
+    until = time.monotonic() + 60
+    while ["CLOSE_WAIT"] != [
+        each.status for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port
+    ]:
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def test_a_plugin_that_closes_every_connection_without_a_word_is_served_at_any_pace(add_plugin, make_pool):
@@ -307,10 +322,10 @@ def test_a_plugin_that_waits_for_open_connections_before_it_ends_is_not_kept_wai
     assert (folder / "ended").exists()
 
 
-def test_a_stopped_process_is_ended_too(add_plugin, make_pool, processes):
+def test_a_stopped_process_is_ended_too(add_plugin, make_pool, processes, start):
     add_plugin("behaves")
     pool = make_pool(shutdown_s=0.3)
-    pool.prepare(["behaves"])
+    start(pool, ["behaves"])
     for process in processes.running():
         process.suspend()
 
@@ -329,20 +344,20 @@ def test_what_a_crashed_plugin_leaves_behind_is_killed_at_once(add_plugin, make_
     assert [] == processes.left_over()
 
 
-def test_the_grace_is_given_to_all_at_once(add_plugin, make_pool):
+def test_the_grace_is_given_to_all_at_once(add_plugin, make_pool, start):
     folders = [add_plugin(f"waits-for-all-{number}", code=WAITS_FOR_ALL) for number in range(3)]
     pool = make_pool(shutdown_s=60)
-    pool.prepare([folder.name for folder in folders])
+    start(pool, [folder.name for folder in folders])
 
     pool.stop()
 
     assert [True] * 3 == [(folder / "ended").exists() for folder in folders]
 
 
-def test_a_plugin_without_shutdown_does_not_cost_the_grace(add_plugin, make_pool, processes):
+def test_a_plugin_without_shutdown_does_not_cost_the_grace(add_plugin, make_pool, processes, start):
     add_plugin("no-shutdown", code=IGNORES.replace("do_POST = do_GET", ""))
     pool = make_pool(shutdown_s=120)
-    pool.prepare(["no-shutdown"])
+    start(pool, ["no-shutdown"])
     began = time.monotonic()
 
     pool.stop()
@@ -392,10 +407,10 @@ def test_after_stop_nothing_is_started_any_more(add_plugin, make_pool, processes
     assert [] == processes.running()
 
 
-def test_stop_ends_a_plugin_that_is_still_starting(add_plugin, make_pool, processes):
+def test_stop_ends_a_plugin_that_is_still_starting(add_plugin, make_pool, processes, start):
     add_plugin("never-listens")
     pool = make_pool(shutdown_s=0.2)
-    starting = threading.Thread(target=pool.prepare, args=[["never-listens"]])
+    starting = threading.Thread(target=start, args=[pool, ["never-listens"]])
     starting.start()
     while not processes.running():
         time.sleep(0.01)
@@ -450,10 +465,10 @@ def test_what_a_plugin_started_ends_when_the_session_is_killed_between_the_ends_
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_a_forked_copy_of_the_session_does_not_end_its_plugins(add_plugin, make_pool, processes):
+def test_a_forked_copy_of_the_session_does_not_end_its_plugins(add_plugin, make_pool, processes, start):
     add_plugin("behaves")
     pool = make_pool()
-    pool.prepare(["behaves"])
+    start(pool, ["behaves"])
 
     child = os.fork()
     if child == 0:
@@ -497,6 +512,43 @@ def test_a_plugin_that_stops_to_listen_is_started_again_for_the_next_step(add_pl
     assert ["plugin stops-to-listen was started again: it no longer listened"] == [
         entry["message"] for entry in context.logs
     ]
+
+
+def test_a_plugin_that_ends_while_a_step_is_refused_is_started_again_for_that_step(
+    add_plugin, make_pool, make_context, monkeypatch
+):
+    folder = add_plugin("leaves-when-told")
+    action = make_pool().find("leaves-when-told.run")
+    first = action.run({}, make_context())["pid"]
+    wait = PluginProcess.wait
+
+    def leave_and_wait(process, deadline):
+        (folder / "leave").touch()
+        return wait(process, Deadline.after(60, ""))
+
+    monkeypatch.setattr(PluginProcess, "wait", leave_and_wait)
+    context = make_context()
+
+    assert first != action.run({}, context)["pid"]
+    assert ["plugin leaves-when-told was started again: it exited with code 5"] == [
+        entry["message"] for entry in context.logs
+    ]
+
+
+def test_a_copy_of_the_environment_can_be_made_while_another_thread_changes_it(monkeypatch):
+    monkeypatch.setenv("TESTMESH_TEST_GOES", "1")
+    decode = os.environ.decodekey
+
+    def decode_late(name):
+        """Stand for the other thread, between the list of the names and the look at the values."""
+        os.environ.pop("TESTMESH_TEST_GOES", None)
+        return decode(name)
+
+    monkeypatch.setattr(os.environ, "decodekey", decode_late)
+
+    copy = environment_now()
+
+    assert (False, os.environ["PATH"]) == ("TESTMESH_TEST_GOES" in copy, copy["PATH"])
 
 
 def test_a_reaper_that_was_killed_is_started_again_with_the_next_step(add_plugin, make_pool, processes):

@@ -118,12 +118,12 @@ def test_a_prefix_counts_only_at_a_dot(offer, make_pool, started):
     assert "site" == make_pool().call("website.get")["by"]
 
 
-def test_a_name_without_a_dot_is_asked_of_nobody(offer, make_pool, started):
+def test_a_name_without_a_dot_is_asked_of_nobody(offer, make_pool, started, start):
     offer("web", "web.get", "get")
     pool = make_pool()
 
     assert pool.find("get") is None
-    pool.prepare(["get"])
+    start(pool, ["get"])
     assert [] == started()
 
 
@@ -135,23 +135,23 @@ def test_two_plugins_that_list_one_action_are_an_error_naming_both(offer, make_p
         make_pool().find("shared.run")
 
 
-def test_prepare_starts_only_what_is_needed(offer, make_pool, started):
+def test_only_what_is_needed_is_started(offer, make_pool, started, start):
     offer("one", "one.run")
     offer("two", "two.run")
     offer("three", "three.run")
     pool = make_pool()
 
-    pool.prepare(["one.run", "two"])
+    start(pool, ["one.run", "two"])
 
     assert ["one", "two"] == started()
 
 
-def test_prepare_asks_all_for_a_name_that_tells_nothing(offer, make_pool, started):
+def test_all_are_started_for_a_name_that_tells_nothing(offer, make_pool, started, start):
     offer("one", "alpha.run")
     offer("two", "beta.run")
     pool = make_pool()
 
-    pool.prepare(["beta.run"])
+    start(pool, ["beta.run"])
 
     assert ["one", "two"] == started()
     assert "two" == pool.call("beta.run")["by"]
@@ -165,12 +165,12 @@ while not all(os.path.exists(f"../waits-for-all-{number}/started") for number in
 """
 
 
-def test_plugins_start_side_by_side(add_plugin, make_pool, started):
+def test_plugins_start_side_by_side(add_plugin, make_pool, started, start):
     ids = [f"waits-for-all-{number}" for number in range(4)]
     for plugin_id in ids:
         add_plugin(plugin_id, code=WAITS_FOR_ALL + SERVER.format(actions=[]))
 
-    make_pool(start_s=60).prepare(ids)
+    start(make_pool(start_s=60), ids)
 
     assert ids == started()
 
@@ -236,11 +236,11 @@ def test_the_end_does_not_wait_for_a_start(make_pool, held, started):
 
 @pytest.mark.parametrize("name", ["nightly", "nightly.run"])
 @pytest.mark.parametrize("kind", ["auth", "exporter", "importer", "reporter"])
-def test_a_plugin_of_another_type_is_refused_as_an_action(offer, make_pool, started, kind, name):
+def test_a_plugin_of_another_type_is_refused_as_an_action(offer, make_pool, started, kind, name, start):
     offer("nightly", "nightly.run", type=kind)
     pool = make_pool()
 
-    pool.prepare([name])
+    start(pool, [name])
 
     with pytest.raises(ExternalPluginError, match=f"plugin nightly is of type {kind}: a step needs one of type action"):
         pool.find(name)
@@ -248,12 +248,12 @@ def test_a_plugin_of_another_type_is_refused_as_an_action(offer, make_pool, star
 
 
 @pytest.mark.parametrize("name", ["broken", "broken.run"])
-def test_a_broken_manifest_is_told_to_those_who_name_the_plugin(offer, make_pool, name):
+def test_a_broken_manifest_is_told_to_those_who_name_the_plugin(offer, make_pool, name, start):
     offer("broken", version="1")
     offer("fine", "fine.run")
     pool = make_pool()
 
-    pool.prepare([name, "fine.run"])
+    start(pool, [name, "fine.run"])
 
     assert "fine" == pool.call("fine.run")["by"]
     with pytest.raises(PluginManifestError, match=r"manifest\.json:4: version: '1' is not valid"):
@@ -318,10 +318,10 @@ def test_an_action_seen_before_is_known_without_a_start(remembered, make_pool, c
     assert [] == started()
 
 
-def test_only_the_plugin_that_was_seen_before_is_started(remembered, make_pool, cache, started):
+def test_only_the_plugin_that_was_seen_before_is_started(remembered, make_pool, cache, started, start):
     pool = make_pool(cache_path=cache)
 
-    pool.prepare(["scraper.navigate"])
+    start(pool, ["scraper.navigate"])
 
     assert ["my-scraper"] == started()
 
@@ -399,7 +399,7 @@ def test_sessions_that_share_a_cache_keep_each_others_entries(offer, make_pool, 
     assert ["info.json", "info.json.lock"] == sorted(os.listdir(cache.parent))
 
 
-def test_a_remembered_action_that_is_gone_is_looked_for_elsewhere_once_its_plugin_runs(offer, make_pool, cache):
+def test_a_remembered_action_that_is_gone_is_looked_for_elsewhere_once_its_plugin_runs(offer, make_pool, cache, start):
     folder = offer("moved", "thing.run")
     pool = make_pool(cache_path=cache)
     pool.call("thing.run")
@@ -410,7 +410,7 @@ def test_a_remembered_action_that_is_gone_is_looked_for_elsewhere_once_its_plugi
     offer("heir", "thing.run")
 
     pool = make_pool(cache_path=cache)
-    pool.prepare(["thing.run"])
+    start(pool, ["thing.run"])
 
     assert "heir" == pool.call("thing.run")["by"]
 

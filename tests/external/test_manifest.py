@@ -12,7 +12,7 @@ from typing import get_args
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_testmesh.errors import PluginManifestError
@@ -309,6 +309,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_content_raises_anything_but_a_manifest_error(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("any", numbered=True)

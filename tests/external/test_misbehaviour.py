@@ -18,6 +18,7 @@ from pytest_testmesh.errors import (
 from pytest_testmesh.external.guard import Guard
 from pytest_testmesh.external.lifecycle import ExternalPlugin, Limits
 from pytest_testmesh.external.manifest import read_manifest
+from pytest_testmesh.external.process import PluginProcess
 from pytest_testmesh.polling import Deadline
 
 AT_START = {
@@ -174,7 +175,7 @@ def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, behaviour, k
     assert "\n" not in caught.value.message
 
 
-def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool, monkeypatch):
+def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool, monkeypatch, start):
     """They start side by side, so that all of them together take no longer than one."""
     # The request that hangs is to be cut by the limit.
     monkeypatch.setattr("pytest_testmesh.external.lifecycle._HEALTH_ANSWER_S", 60.0)
@@ -182,7 +183,7 @@ def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool,
         add_plugin(behaviour)
     pool = make_pool(start_s=START_S, shutdown_s=0.2)
 
-    pool.prepare(AT_THE_LIMIT)
+    start(pool, AT_THE_LIMIT)
 
     assert AT_THE_LIMIT == {behaviour: failed_start(pool, behaviour) for behaviour in AT_THE_LIMIT}
 
@@ -207,6 +208,22 @@ def test_a_poll_without_time_to_be_refused_is_not_taken_for_a_server_that_hangs(
         plugin.ensure_started(JustPassed(0.0, "a limit"))
 
     assert re.match(r"plugin never-listens did not listen on 127.0.0.1:\d+ within a limit", caught.value.message)
+
+
+def test_a_plugin_that_ends_while_its_port_is_looked_up_is_not_told_as_a_port_that_is_anothers(
+    add_plugin, make_pool, processes, monkeypatch
+):
+    add_plugin("health-starting")
+    holds_port = PluginProcess.holds_port
+
+    def end_and_look(process):
+        processes.kill()
+        return holds_port(process)
+
+    monkeypatch.setattr(PluginProcess, "holds_port", end_and_look)
+
+    with pytest.raises(PluginStartError, match="was killed by SIGKILL before it was healthy"):
+        make_pool().call("health-starting.run")
 
 
 def failed_start(pool, behaviour):
@@ -294,12 +311,12 @@ def test_a_port_that_another_program_took_first_is_replaced_by_another(add_plugi
     processes.kill()
 
 
-def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool):
+def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool, start):
     count = "open('starts', 'a').write('x'); raise SystemExit('no luck')"
     folder = add_plugin("unlucky", code=count)
     pool = make_pool()
 
-    pool.prepare(["unlucky.run"])
+    start(pool, ["unlucky.run"])
     for _ in range(2):
         with pytest.raises(PluginStartError, match="no luck"):
             pool.find("unlucky.run")
@@ -307,11 +324,11 @@ def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool):
     assert "x" == (folder / "starts").read_text()
 
 
-def test_one_broken_plugin_does_not_touch_the_others(add_plugin, make_pool):
+def test_one_broken_plugin_does_not_touch_the_others(add_plugin, make_pool, start):
     add_plugin("exits-at-once")
     add_plugin("behaves")
     pool = make_pool()
 
-    pool.prepare(["exits-at-once.run", "behaves.run"])
+    start(pool, ["exits-at-once.run", "behaves.run"])
 
     assert {"ok": True} == pool.call("behaves.run")

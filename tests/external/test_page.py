@@ -83,9 +83,9 @@ def test_the_pages_node_plugin_runs_as_it_stands(page, need):
     assert output["transformed_at"].endswith("Z")
 
 
-def test_the_pages_plugins_end_on_shutdown_without_waiting_for_the_grace(page, need, processes):
+def test_the_pages_plugins_end_on_shutdown_without_waiting_for_the_grace(page, need, processes, start):
     need("node")
-    page.prepare(["my-plugin.hello", "my-js-plugin.transform"])
+    start(page, ["my-plugin.hello", "my-js-plugin.transform"])
     assert 2 == len(processes.running())
     began = time.monotonic()
 
@@ -159,10 +159,10 @@ def test_the_compiled_example_computes_a_checksum(checksum, processes):
     assert "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb" == output["sha256"]
 
 
-def test_the_examples_end_on_shutdown_without_waiting_for_the_grace(examples, need, processes):
+def test_the_examples_end_on_shutdown_without_waiting_for_the_grace(examples, need, processes, start):
     for tool in ("bash", "python3", "node"):
         need(tool)
-    examples.prepare(["my-plugin.hello", "my-js-plugin.transform", "my-bash-plugin.count"])
+    start(examples, ["my-plugin.hello", "my-js-plugin.transform", "my-bash-plugin.count"])
     assert 3 == len(processes.running())
     began = time.monotonic()
 

@@ -247,11 +247,11 @@ def test_a_flood_of_output_neither_blocks_the_plugin_nor_fills_memory(add_plugin
     assert text.endswith("last words\n")
 
 
-def test_the_steps_deadline_bounds_the_call_and_is_named(add_plugin, make_pool, make_context):
+def test_the_steps_deadline_bounds_the_call_and_is_named(add_plugin, make_pool, make_context, start):
     add_plugin("hangs")
     pool = make_pool()
     action = pool.find("hangs.run")
-    pool.prepare(["hangs.run"])
+    start(pool, ["hangs.run"])
 
     with pytest.raises(ActionTimeoutError, match=r"did not answer hangs\.run within step timeout 300ms$"):
         action.run({}, make_context(Deadline.after(0.3, "step timeout 300ms")))

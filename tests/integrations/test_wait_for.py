@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError
+from pytest_testmesh.integrations import wait_for as wait_for_module
 from pytest_testmesh.integrations.wait_for import SCHEMA, wait_for
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.schemas import ConfigSchema
@@ -49,7 +51,7 @@ BODY = {"url": "/body?type=application/json&hex=" + b'{"state": "UP", "n": [1, 2
     ],
 )
 def test_http_body(steps: Any, server: Any, config: dict[str, Any]) -> None:
-    assert 1 == wait_for({**config, "url": server.url(BODY["url"]), "timeout": "1s"}, steps.context())["attempts"]
+    assert 1 == wait_for({**config, "url": server.url(BODY["url"]), "timeout": "60s"}, steps.context())["attempts"]
 
 
 @pytest.mark.parametrize(
@@ -65,54 +67,87 @@ def test_http_body(steps: Any, server: Any, config: dict[str, Any]) -> None:
     ],
 )
 def test_http_that_never_is_as_wanted(steps: Any, server: Any, config: dict[str, Any], problem: str) -> None:
-    said = rf"^waited \d+\.\d\ds for GET http://\S+: {problem}.* \(\d+ attempts; timeout 200ms of wait_for\)$"
+    said = rf"^waited \d+\.\d\ds for GET http://\S+: {problem}.* \(2 attempts; timeout 60s of wait_for\)$"
+    limits = {"timeout": "60s", "interval": "1ms", "max_attempts": 2}
     with pytest.raises(ActionTimeoutError, match=said):
-        wait_for({**config, "url": server.url(BODY["url"]), "timeout": "200ms", "interval": "50ms"}, steps.context())
+        wait_for({**config, **limits, "url": server.url(BODY["url"])}, steps.context())
 
 
 def test_refused_connections_count_as_not_yet(steps: Any, unused_port: int) -> None:
-    said = rf"for GET http://127\.0\.0\.1:{unused_port}/: connection refused \([2-9] attempts; "
+    said = rf"for GET http://127\.0\.0\.1:{unused_port}/: connection refused \(3 attempts; "
     with pytest.raises(ActionTimeoutError, match=said) as caught:
-        wait_for({"url": f"http://127.0.0.1:{unused_port}/", "timeout": "300ms", "interval": "100ms"}, steps.context())
+        wait_for({"url": f"http://127.0.0.1:{unused_port}/", "interval": "1ms", "max_attempts": 3}, steps.context())
 
     assert "TIMEOUT" == caught.value.code
 
 
+@pytest.fixture
+def when_the_first_try_is_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Do something before the first pause."""
+    pauses = wait_for_module._pauses
+
+    def arrange(do: Callable[[], object]) -> None:
+        def pauses_after(config: Mapping[str, Any]) -> Iterator[float]:
+            do()
+            yield from pauses(config)
+
+        monkeypatch.setattr(wait_for_module, "_pauses", pauses_after)
+
+    return arrange
+
+
 @pytest.mark.parametrize("kind", ["http", "tcp"])
-def test_service_that_starts_late(steps: Any, unused_port: int, kind: str) -> None:
-    listening = threading.Event()
+def test_service_that_starts_late(
+    steps: Any, unused_port: int, kind: str, when_the_first_try_is_over: Callable[..., None]
+) -> None:
+    tried = threading.Event()
 
     def serve() -> None:
-        time.sleep(1)
+        tried.wait()
         with socket.create_server(("127.0.0.1", unused_port)) as listener:
-            listening.set()
             connection, _ = listener.accept()
             with connection:
                 if kind == "http":
                     connection.recv(65536)
                     connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    thread = threading.Thread(target=serve)
+    when_the_first_try_is_over(tried.set)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     config = {"url": f"http://127.0.0.1:{unused_port}/"} if kind == "http" else {"port": unused_port}
-    result = wait_for({**config, "host": "127.0.0.1", "timeout": "20s", "interval": "50ms"}, steps.context())
+    result = wait_for({**config, "host": "127.0.0.1", "timeout": "60s", "interval": "50ms"}, steps.context())
     thread.join()
 
-    assert listening.is_set()
     assert result["attempts"] > 1
 
 
-def test_what_becomes_ready_during_the_last_pause_is_seen(steps: Any, server: Any) -> None:
-    threading.Timer(1, server.gate.set).start()
-    config = {"url": server.url("/gated"), "timeout": "4s", "interval": "1h"}
+class LeavesAMoment(Deadline):
+    """One that cuts every pause to a moment, however long the try before it took."""
+
+    def remaining(self) -> float:
+        return 0.1
+
+
+def test_what_becomes_ready_during_the_last_pause_is_seen(
+    steps: Any, server: Any, when_the_first_try_is_over: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    when_the_first_try_is_over(server.gate.set)
+    monkeypatch.setattr(wait_for_module, "_before", lambda deadline: LeavesAMoment(deadline.at))
+    config = {"url": server.url("/gated"), "timeout": "60s", "interval": "1h"}
 
     assert 2 == wait_for(config, steps.context())["attempts"]
+
+
+def test_the_last_try_has_some_of_the_time() -> None:
+    deadline = Deadline.after(60, "timeout 60s")
+
+    assert pytest.approx(wait_for_module._LAST_TRY_S) == deadline.at - wait_for_module._before(deadline).at
 
 
 def test_hanging_server_is_left_at_the_deadline(steps: Any, dripping: Any) -> None:
     started = time.monotonic()
     with pytest.raises(ActionTimeoutError, match=r"waiting for the response headers.* \(1 attempt; "):
-        wait_for({"url": dripping().url(), "timeout": "300ms"}, steps.context())
+        wait_for({"url": dripping().url(), "timeout": "3s"}, steps.context())
 
     assert time.monotonic() - started < 20
 

@@ -316,7 +316,7 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(ask_gate: Any) -> None:
 REQUEST = b"GET /api/v1/plugins HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.mark.parametrize("sent", [b"", REQUEST[:-2], REQUEST + REQUEST[:9]], ids=["nothing", "no end", "the next one"])
+@pytest.mark.parametrize("sent", [b"", REQUEST[:-2]], ids=["nothing", "no end"])
 def test_a_head_that_does_not_arrive_is_not_waited_for(start_server: Any, sent: bytes) -> None:
     with (
         start_server(head_wait_s=0.5) as client,
@@ -327,16 +327,21 @@ def test_a_head_that_does_not_arrive_is_not_waited_for(start_server: Any, sent: 
         connection.makefile("rb").read()  # returns when the server closes the connection
 
 
-def test_a_head_that_drips_in_is_not_waited_for(start_server: Any) -> None:
+@pytest.mark.parametrize("before", [b"", REQUEST], ids=["the first", "the next one"])
+def test_a_head_that_drips_in_is_not_waited_for(start_server: Any, before: bytes) -> None:
     with (
         start_server(head_wait_s=0.5) as client,
-        socket.create_connection(("127.0.0.1", client.port)) as connection,
+        socket.create_connection(("127.0.0.1", client.port), timeout=60) as connection,
         pytest.raises(ConnectionError),
     ):
-        drip(connection)
+        drip(connection, before)
 
 
-def drip(connection: socket.socket, within_s: float = 60) -> None:
+def drip(connection: socket.socket, before: bytes, within_s: float = 60) -> None:
+    """Send the request *before*, take its answer, and begin a head that never ends."""
+    if before:
+        connection.sendall(before)
+        connection.recv(65536)
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         connection.sendall(b"G")
