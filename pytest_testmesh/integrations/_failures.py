@@ -74,15 +74,22 @@ def timed_out(where: str, waited: str, waiting_for: str, deadline: Deadline, hin
 
 _STALLED_HINTS = {
     "a connection": "are host and port right? a firewall that drops packets looks like this",
-    "the TLS handshake": "does the port speak TLS? try it without",
+    "the TLS handshake": "nothing answers the TLS greeting: does the port speak TLS? try it without",
     "the server to take the request": "the server stopped reading; is it frozen?",
     "the response": "the server is connected but does not answer; is it frozen, or busy with a slow {work}?",
 }
 
 
-def stalled(where: str, waited: str, waiting_for: str, deadline: Deadline, work: str) -> ActionTimeoutError:
-    """`timed_out`, of a server to which one connection is held: what it is asked to do is called *work*."""
+def stalled(
+    where: str, waited: str, waiting_for: str, deadline: Deadline, work: str, port: str | None
+) -> ActionTimeoutError:
+    """`timed_out`, of a server to which one connection is held: what it is asked to do is called *work*.
+
+    *port* is what the port should be, ``"the Bolt port"``, while the server has answered nothing on this connection.
+    """
     hint = _STALLED_HINTS.get(waiting_for, "is the name server reachable?").format(work=work)
+    if waiting_for == "the response" and port is not None:
+        hint = f"{hint} it has answered nothing yet: is this {port}?"
     return timed_out(where, waited, waiting_for, deadline, hint)
 
 

@@ -91,7 +91,9 @@ def _redis(config: Any, context: Any) -> Exception:
 
 def _neo4j(config: Any, context: Any) -> Exception:
     address = neo4j_address(config, context.settings)
-    asking = neo4j.Asking(text="", address=address, database=None, deadline=NEVER, waited="1s", handled=None)
+    asking = neo4j.Asking(
+        text="", address=address, database=None, deadline=NEVER, waited="1s", first=False, handled=None
+    )
     return neo4j.failure(REFUSED, asking)
 
 

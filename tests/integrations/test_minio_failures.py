@@ -194,6 +194,20 @@ def test_connections_are_used_again_and_not_when_they_are_old(step: Step, answer
         pytest.param(error("503 X", "SlowDown"), TargetError, "SLOW_DOWN", "too much to do", id="busy"),
         pytest.param(error("418 X", "Teapot"), TargetError, "TARGET_ERROR", r"said: so it is \(Teapot\)", id="other"),
         pytest.param(
+            error("418 X", "Teapot", content_type="text/xml"),
+            TargetError,
+            "TARGET_ERROR",
+            r"said: so it is \(Teapot\)",
+            id="text/xml, other",
+        ),
+        pytest.param(
+            answer("404 X", "no" * 1000, content_type="text/plain"),
+            TargetError,
+            "NOT_S3",
+            r"HTTP 404, text/plain, (no){20,110}(?!no)",
+            id="long answer",
+        ),
+        pytest.param(
             error("404 X", "NoSuchKey", content_type="text/xml"), TargetError, "NO_SUCH_KEY", "no such", id="text/xml"
         ),
         pytest.param(
@@ -244,9 +258,25 @@ def test_who_may_not_look_may_still_delete(step: Step, answering: Any) -> None:
 
 
 def test_minio_tells_the_cause_of_a_refused_look(step: Step, answering: Any) -> None:
-    server = answering(answer("403 Forbidden", headers="x-minio-error-code: InvalidAccessKeyId\r\n"))
-    with pytest.raises(TargetError, match="the access key is unknown"):
+    told = 'x-minio-error-code: InvalidAccessKeyId\r\nx-minio-error-desc: "no such key id"\r\n'
+    server = answering(answer("403 Forbidden", headers=told))
+    with pytest.raises(TargetError, match=r"the access key is unknown there: no such key id \(InvalidAccessKeyId\)"):
         step("assert", server.port)
+
+
+def test_a_server_that_is_not_ready_says_so_without_a_body(step: Step, answering: Any) -> None:
+    server = answering(answer("503 Service Unavailable"))
+    with pytest.raises(Unavailable, match="the server is not ready") as caught:
+        step("assert", server.port)
+
+    assert "try again with retry or eventually" == caught.value.hint
+
+
+def test_a_put_that_is_answered_by_no_s3_is_not_taken_for_stored(step: Step, answering: Any) -> None:
+    with pytest.raises(TargetError, match="not one of S3: it has no ETag") as caught:
+        step("put", answering(answer("200 OK")).port, data="x")
+
+    assert "NOT_S3" == caught.value.code
 
 
 def test_a_refused_connection_is_told(step: Step, unused_port: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import neo4j._exceptions
@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from neo4j.spatial import CartesianPoint, WGS84Point
 from neo4j.time import Date, DateTime, Duration, Time
 
-from pytest_testmesh.actions import ActionContext, ActionRegistry
+from pytest_testmesh.actions import ActionContext, ActionRegistry, Resources
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import ActionConfigError, TargetUnavailableError
+from pytest_testmesh.errors import ActionConfigError, ActionTimeoutError, TargetUnavailableError
 from pytest_testmesh.integrations import neo4j as actions
 from pytest_testmesh.integrations.neo4j.address import parse_address
 from pytest_testmesh.integrations.neo4j.cypher import read_statement, tokens
 from pytest_testmesh.integrations.neo4j.failures import TABLE, Asking, failure
 from pytest_testmesh.integrations.neo4j.params import check_params
 from pytest_testmesh.integrations.neo4j.types import value_to_json
-from pytest_testmesh.polling import NEVER
+from pytest_testmesh.polling import NEVER, Deadline
 from pytest_testmesh.scope import Scope
 
 EVIL = "x' RETURN 1 //"
@@ -205,9 +205,31 @@ def test_every_error_of_the_driver_is_mapped(name: str) -> None:
     assert name in TABLE
 
 
-def _asking() -> Asking:
-    address = parse_address({"url": "bolt://db:1"}, {})
-    return Asking(text="RETURN 1", address=address, database=None, deadline=NEVER, waited="1s", handled=None)
+@pytest.fixture
+def query() -> Iterator[Callable[..., Any]]:
+    """``query(url, deadline)`` runs one step against a server."""
+    session = Resources()
+
+    def run(url: str, deadline: Deadline = NEVER) -> Any:
+        context = ActionContext(
+            flow_id="flow",
+            execution_id="run",
+            step_id="step",
+            scope=Scope(builtins=BuiltinValues({}), environ={}),
+            deadline=deadline,
+            session=session,
+        )
+        return actions.neo4j_query({"query": "RETURN 1", "url": url}, context)
+
+    yield run
+    session.close()
+
+
+def _asking(url: str = "bolt://db:1", *, first: bool = False) -> Asking:
+    address = parse_address({"url": url}, {})
+    return Asking(
+        text="RETURN 1", address=address, database=None, deadline=NEVER, waited="1s", first=first, handled=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,15 +249,41 @@ def test_the_root_of_an_error_is_told(cause: OSError, told: str) -> None:
     assert f"query at db:1: {told}" == found.message
 
 
-def test_a_port_that_speaks_http(tcp_script: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        pytest.param("bolt://db:1", "one that wants TLS looks the same: then write bolt+s://", id="clear"),
+        pytest.param("bolt+s://db:1", "one without TLS looks the same: then write bolt://", id="TLS"),
+    ],
+)
+def test_a_port_that_hangs_up_may_be_one_with_or_without_tls(url: str, hint: str) -> None:
+    error = neo4j.exceptions.ServiceUnavailable("Couldn't connect")
+    error.__cause__ = ConnectionResetError(104, "reset")
+    found = failure(error, _asking(url, first=True))
+
+    assert "query at db:1: the server closed the connection without an answer" == found.message
+    assert hint in str(found.hint)
+
+
+def test_a_port_that_says_nothing_may_be_another(dripping: Callable[..., Any], query: Callable[..., Any]) -> None:
+    """A server of HTTP waits for the end of a line, which never comes."""
+    with pytest.raises(ActionTimeoutError, match="waiting for the response") as caught:
+        query(f"bolt://127.0.0.1:{dripping().port}", Deadline.after(3, "step timeout 3s"))
+
+    assert "is this the Bolt port, usually 7687, and not that of HTTP?" in str(caught.value.hint)
+
+
+def test_a_tls_greeting_that_nothing_answers(dripping: Callable[..., Any], query: Callable[..., Any]) -> None:
+    with pytest.raises(ActionTimeoutError, match="waiting for the TLS handshake") as caught:
+        query(f"bolt+ssc://127.0.0.1:{dripping().port}", Deadline.after(3, "step timeout 3s"))
+
+    assert "nothing answers the TLS greeting: does the port speak TLS?" in str(caught.value.hint)
+
+
+def test_a_port_that_speaks_http(tcp_script: Callable[..., Any], query: Callable[..., Any]) -> None:
     def play(connection: Any, script: Any) -> None:
         connection.recv(65536)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    script = tcp_script(play)
-    context = ActionContext(
-        flow_id="flow", execution_id="run", step_id="step", scope=Scope(builtins=BuiltinValues({}), environ={})
-    )
     with pytest.raises(TargetUnavailableError, match="the answer is not of the Bolt protocol"):
-        actions.neo4j_query({"query": "RETURN 1", "url": f"bolt://127.0.0.1:{script.port}"}, context)
-    context.session.close()
+        query(f"bolt://127.0.0.1:{tcp_script(play).port}")

@@ -6,6 +6,7 @@ import inspect
 import signal
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -271,6 +272,7 @@ def test_an_answer_that_does_not_end_ends_at_the_deadline(get: Get, dripping: An
         get(script.port, Deadline.after(1, "step timeout 1s"))
 
     assert "is it frozen" in str(caught.value.hint)
+    assert "is this the port of Redis, usually 6379?" in str(caught.value.hint)
 
 
 def test_own_timeout(get: Get, dripping: Any) -> None:
@@ -382,7 +384,18 @@ def test_tls_with_a_server_that_waits_for_more(get: Get, dripping: Any) -> None:
     with soon(), pytest.raises(ActionTimeoutError, match="waiting for the TLS handshake") as caught:
         get(dripping().port, Deadline.after(1, "step timeout 1s"), ssl=True)
 
-    assert "does the port speak TLS?" in str(caught.value.hint)
+    assert "nothing answers the TLS greeting: does the port speak TLS?" in str(caught.value.hint)
+
+
+def test_tls_with_a_server_that_hangs_up(get: Get, tcp_script: Any) -> None:
+    def reset(connection: socket.socket, script: Any) -> None:
+        connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with pytest.raises(TargetUnavailableError, match="closed the connection without an answer") as caught:
+        get(tcp_script(reset).port, ssl=True)
+
+    assert "write ssl: false or a redis:// url" in str(caught.value.hint)
 
 
 def test_no_tls_with_a_server_that_wants_it(get: Get, tls_script: Any) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from pytest_testmesh.actions import ActionContext
@@ -30,7 +30,15 @@ _LONGEST_SLICE_S = 0.5
 """A request that is cut off is sent anew, so that a broker far away needs a longer slice to answer at all."""
 
 _NO_GROUP = "testmesh-without-group"
-_HOPELESS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError._RESOLVE, KafkaError._FATAL})
+_HOPELESS = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
+        KafkaError._RESOLVE,
+        KafkaError._FATAL,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+    }
+)
 NOT_YET = frozenset(
     {
         KafkaError._TRANSPORT,
@@ -141,7 +149,11 @@ class Client(Generic[K]):
 
     def serve(self) -> None:
         """Let librdkafka tell what it has to tell; only for clients that read nothing."""
-        self.kafka.poll(0)
+        told = self.kafka.poll(0)
+        # that a group may not be used comes as a message, while the question goes unanswered
+        error = told.error() if isinstance(told, Message) else None
+        if error is not None:
+            self._complaints.append(error)
 
     @property
     def is_usable(self) -> bool:

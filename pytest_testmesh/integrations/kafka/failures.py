@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
@@ -42,6 +42,14 @@ _DENIED = Row(
     "{user} may not do this: {said}",
     "which ACLs there are, `kafka-acls.sh --list` tells",
     "PERMISSION_DENIED",
+)
+_DENIED_TOPIC = replace(
+    _DENIED,
+    hint="an ACL for the topic {topic} must allow it: Write to produce, Read to consume, Create, Delete; "
+    "`kafka-acls.sh --list --topic {topic}` tells which there are",
+)
+_DENIED_GROUP = replace(
+    _DENIED, hint="an ACL for the group of `group_id` must allow Read; `kafka-acls.sh --list` tells which there are"
 )
 _NO_TOPIC = Row(
     TargetError, "there is no topic {topic}", "check the name, or create it with kafka.admin.createTopic", "NO_TOPIC"
@@ -96,7 +104,7 @@ TABLE: Mapping[str, Row] = {
     "COORDINATOR_NOT_AVAILABLE": _COORDINATOR,
     "DELEGATION_TOKEN_AUTHORIZATION_FAILED": _DENIED,
     "FENCED_INSTANCE_ID": _MEMBERS,
-    "GROUP_AUTHORIZATION_FAILED": _DENIED,
+    "GROUP_AUTHORIZATION_FAILED": _DENIED_GROUP,
     "ILLEGAL_GENERATION": _MEMBERS,
     "ILLEGAL_SASL_STATE": _LOGIN,
     "INVALID_PARTITIONS": Row(ActionConfigError, "the number of partitions cannot be: {said}"),
@@ -115,7 +123,7 @@ TABLE: Mapping[str, Row] = {
     "TOPIC_ALREADY_EXISTS": Row(
         TargetError, "the topic {topic} is there already", "use a name of this test's own, or delete it", "TOPIC_EXISTS"
     ),
-    "TOPIC_AUTHORIZATION_FAILED": _DENIED,
+    "TOPIC_AUTHORIZATION_FAILED": _DENIED_TOPIC,
     "TOPIC_DELETION_DISABLED": Row(TargetError, "the broker deletes no topics", "set its delete.topic.enable"),
     "TOPIC_EXCEPTION": _BAD_TOPIC,
     "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": _DENIED,

@@ -162,7 +162,7 @@ def failure(exc: Exception, asking: Asking) -> ActionError:
             error.hint = f"{error.hint}{default_fact(asking.address.is_default, f'`endpoint` or testmesh_{SETTING}')}"
         return error
     code = error_code(exc)
-    row = CODES.get(code or "") or _other_row(exc)
+    row = _other_row(exc) if code is None else CODES.get(code, _SAID)
     facts = {
         "anonymous": " without an access key" * (asking.address.access_key is None),
         "bucket": asking.place.bucket,

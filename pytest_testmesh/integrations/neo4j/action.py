@@ -107,14 +107,14 @@ class _Step:
         exchange = self.context.exchange
         exchange.sent, exchange.received = self._sent(None), None
         pool = self.context.session.get(Client, _make_pool, ClientPool.close)
-        with bounded_by(deadline), pool.lend(self.endpoint, deadline) as client, self._mapped(deadline):
+        with bounded_by(deadline), pool.lend(self.endpoint, deadline) as client, self._mapped(client, deadline):
             answer = client.run(self.text, self.params, self.database, deadline)
         duration_ms = round((time.perf_counter() - started) * 1000)
         exchange.received = Received([answer.outcome], duration_ms)
         return _result(answer, duration_ms), answer
 
     @contextmanager
-    def _mapped(self, deadline: Deadline) -> Iterator[None]:
+    def _mapped(self, client: Client, deadline: Deadline) -> Iterator[None]:
         handled = sys.exc_info()[1]
         started = time.perf_counter()
         try:
@@ -134,6 +134,7 @@ class _Step:
                     database=self.database,
                     deadline=deadline,
                     waited=waited,
+                    first=client.is_new,
                     handled=handled,
                 ),
             ) from exc

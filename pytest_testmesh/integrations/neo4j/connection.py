@@ -83,7 +83,7 @@ logging.getLogger("neo4j.notifications").addFilter(_TAKEN)
 
 
 class Client:
-    """A driver of its own; its methods are called inside ``bounded_by``."""
+    """A driver of its own; its methods are called inside ``bounded_by``. *is_new*: the server has answered nothing."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._address = address = endpoint.address
@@ -95,6 +95,7 @@ class Client:
             resolver=self._sockets.resolve,  # type: ignore[arg-type]
             telemetry_disabled=True,
         )
+        self.is_new = True
 
     @property
     def is_alive(self) -> bool:
@@ -131,6 +132,7 @@ class Client:
         try:
             answer = _answer(session.run(query, dict(params)))
         except Neo4jError:  # the server answered, and the connection can be used again
+            self.is_new = False
             with suppress(Neo4jError, DriverError, OSError):
                 session.close()
             raise
@@ -143,6 +145,7 @@ class Client:
                 session.close()
             raise
         session.close()
+        self.is_new = False
         return answer
 
     def _explain(self, error: DriverError) -> None:

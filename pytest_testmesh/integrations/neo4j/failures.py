@@ -62,6 +62,17 @@ _NOT_BOLT = Row(
     "the answer is not of the Bolt protocol: {said}",
     "is this the Bolt port, usually 7687? a port that wants TLS looks the same: then write bolt+s:// or neo4j+s://",
 )
+_CLOSED_AT_ONCE = Row(
+    TargetUnavailableError,
+    "the server closed the connection without an answer",
+    "is this the Bolt port of a Neo4j that runs? one that wants TLS looks the same: then write bolt+s:// or neo4j+s://",
+)
+_CLOSED_BY_TLS = Row(
+    TargetUnavailableError,
+    _CLOSED_AT_ONCE.text,
+    "is this the Bolt port of a Neo4j that runs? one without TLS looks the same: then write bolt:// or neo4j://",
+)
+_PORT = "the Bolt port, usually 7687, and not that of HTTP"
 _TIMED_OUT = Row(ActionTimeoutError, "the server ended the query: {said}", "the time was up; raise `timeout`")
 _UNREADABLE = Row(TargetError, "a value of the answer cannot be read: {said}", "return it as text, by toString(...)")
 
@@ -169,13 +180,17 @@ _PLACE = re.compile(r"\(line (\d+), column (\d+) \(offset: (\d+)\)\)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """What was being done when an error came up, for its text; *handled* is an older error, still being dealt with."""
+    """What was being done when an error came up, for its text.
+
+    *first* is whether nothing was answered on this connection before, *handled* an older error, still being dealt with.
+    """
 
     text: str
     address: Address
     database: str | None
     deadline: Deadline
     waited: str
+    first: bool
     handled: BaseException | None
 
     @property
@@ -190,8 +205,12 @@ def failure(exc: BaseException, asking: Asking) -> ActionError:
     timeout = next((each for each in causes if isinstance(each, TimeoutError)), None)
     if timeout is not None or any(type(each).__name__ in _TIMEOUTS for each in causes):
         waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else _waited_for(causes)
-        return stalled(asking.where, asking.waited, waiting_for, asking.deadline, "query")
+        return stalled(
+            asking.where, asking.waited, waiting_for, asking.deadline, "query", _PORT if asking.first else None
+        )
     cause, row = _row(causes)
+    if row is BROKEN and asking.first:
+        row = _CLOSED_BY_TLS if asking.address.tls else _CLOSED_AT_ONCE
     offset = offset_in(cause, asking.text)
     user = asking.address.username
     facts = {

@@ -32,8 +32,14 @@ _SAID = Row(TargetError, "the server said: {said}")
 _CLOSED_AT_ONCE = Row(
     TargetUnavailableError,
     "the server closed the connection without an answer",
-    "did it stop just now? a port that speaks TLS looks the same: then write ssl: true, or rediss:// in the url",
+    "is this the port of a Redis that runs? one with TLS looks the same: then write ssl: true or a rediss:// url",
 )
+_CLOSED_BY_TLS = Row(
+    TargetUnavailableError,
+    _CLOSED_AT_ONCE.text,
+    "is this the port of a Redis that runs? one without TLS looks the same: then write ssl: false or a redis:// url",
+)
+_PORT = "the port of Redis, usually 6379"
 _LOGIN = "AUTHENTICATION_FAILED"
 _NO_PASSWORD = Row(TargetError, "the server wants a login: {said}", "give `password`, or a url that holds one", _LOGIN)
 _WRONG_PASSWORD = Row(
@@ -171,7 +177,9 @@ def failure(exc: BaseException, asking: Asking) -> ActionError:
     timeout = next((each for each in causes if isinstance(each, TimeoutError)), None)
     if timeout is not None:
         waiting_for = timeout.waiting_for if isinstance(timeout, Stalled) else "the response"
-        return stalled(asking.where, asking.waited, waiting_for, asking.deadline, "command")
+        return stalled(
+            asking.where, asking.waited, waiting_for, asking.deadline, "command", _PORT if asking.first else None
+        )
     cause, row = _row(causes, asking)
     address = asking.address
     facts = {
@@ -190,8 +198,8 @@ def _row(causes: list[BaseException], asking: Asking) -> tuple[BaseException, Ro
     """Find the row of the error nearest to the root that one of the tables knows."""
     for cause in reversed(causes):
         row = socket_row(cause) if isinstance(cause, OSError) else _redis_row(cause, asking.address)
-        if row is BROKEN and asking.first and not asking.address.tls:
-            row = _CLOSED_AT_ONCE
+        if row is BROKEN and asking.first:
+            row = _CLOSED_BY_TLS if asking.address.tls else _CLOSED_AT_ONCE
         if row is not None:
             return cause, row
     return causes[0], UNEXPECTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -306,17 +307,32 @@ def test_nothing_is_tried_twice(step: Step, proxy: Callable[[bytes], Proxy], ser
 
 
 def test_a_connection_is_not_shared_over_a_fork(step: Step, look: Look, label: str) -> None:
+    others = _sockets()
     step("RETURN 1 AS x")
+    of_parent = _sockets()
     pid = os.fork()
     if pid == 0:
+        has_its_own = False
         try:
             step(f"CREATE (:{label} {{by: 'child'}})")
+            has_its_own = bool(_sockets() - of_parent)
         finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
+            os._exit(not has_its_own)
+    _, status = os.waitpid(pid, 0)
 
+    assert 0 == os.waitstatus_to_exitcode(status), "the child failed, or used the connection of its parent"
     assert 1 == step(f"MATCH (n:{label}) RETURN n.by AS by")["count"]
+    assert of_parent - others <= _sockets(), "the parent's connection goes on"
     assert [{"by": "child"}] == look(f"MATCH (n:{label}) RETURN n.by AS by")
+
+
+def _sockets() -> set[int]:
+    """Return the sockets of this process by their inodes."""
+    found = []
+    for each in range(1000):
+        with suppress(OSError):
+            found.append(os.fstat(each))
+    return {each.st_ino for each in found if stat.S_ISSOCK(each.st_mode)}
 
 
 def test_what_the_server_warns_of_is_in_the_steps_log_and_not_also_in_the_drivers(

@@ -38,9 +38,11 @@ def test_a_frozen_server_ends_the_step_at_its_deadline(step: Step, server: Any, 
     named = {"url": facts["urls"][scheme], "username": facts["user"], "password": facts["password"]}
     step("RETURN 1", **named)
     with server.frozen():
-        for _ in ("warm", "new"):
-            with pytest.raises(ActionTimeoutError, match=r"waiting for .* \(step timeout 300ms\)"):
+        for connection in ("warm", "new"):
+            with pytest.raises(ActionTimeoutError, match=r"waiting for .* \(step timeout 300ms\)") as caught:
                 step("RETURN 1", Deadline.after(0.3, "step timeout 300ms"), **named)
+            if connection == "warm":
+                assert "the Bolt port" not in str(caught.value.hint), "it is: it has answered before"
 
     assert 1 == step("RETURN 1", **named)["count"]
 
