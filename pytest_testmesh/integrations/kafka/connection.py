@@ -81,6 +81,7 @@ _CONSUMER: dict[str, Any] = {
     "fetch.error.backoff.ms": 20,
     "queued.max.messages.kbytes": 16_384,
     "allow.auto.create.topics": False,
+    "enable.partition.eof": True,  # what is there may end in records that are no messages
 }
 
 

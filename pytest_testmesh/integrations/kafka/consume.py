@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -19,7 +19,7 @@ from pytest_testmesh.integrations.kafka.messages import incoming
 from pytest_testmesh.integrations.kafka.offsets import commit, committed
 from pytest_testmesh.integrations.kafka.reading import TopicReader
 from pytest_testmesh.integrations.kafka.texts import Consumed, Words, counted, describe_message
-from pytest_testmesh.integrations.kafka.watch import Watch, record
+from pytest_testmesh.integrations.kafka.watch import Watch, ends_of, record
 from pytest_testmesh.polling import Deadline
 from pytest_testmesh.units import format_duration
 
@@ -30,8 +30,8 @@ _END = "end"
 _SILENT_S = 3.0
 """Twice as long as a broker that is well never leaves a question open, and then some."""
 
-_TO_RETURN_S = 0.1
-"""What a step needs to judge and hand out what has come until its deadline."""
+_TO_RETURN_S = 0.5
+"""What a step needs at most to make sure, before its deadline, that nothing came; a quarter of a shorter time."""
 
 _FIRST_FIELDS = ("key", "value", "headers", "partition", "offset", "timestamp")
 
@@ -94,7 +94,10 @@ def consume(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, A
     )
     tests = wanted_messages(config, context)
     _begin(config, reader, watch, asking, context)
-    sighting = _look(reader, amount(config), tests, asking)
+    wanted = amount(config)
+    sighting = _look(reader, reader.read(_end(wanted, asking, context)), wanted, tests, asking)
+    if not wanted.needed and not sighting.found:
+        sighting = _look(reader, _to_the_end(reader, asking, context), wanted, tests, asking)
     context.exchange.received = Consumed(
         [shown for _, shown in sighting.found], sighting.seen, time.perf_counter() - asking.started
     )
@@ -126,10 +129,15 @@ def _from_beginning(config: Mapping[str, Any]) -> bool:
     return config.get("auto_offset_reset") in ("earliest", "beginning") if explicit is None else bool(explicit)
 
 
-def _look(reader: TopicReader, amount: Amount, tests: tuple[Test, ...], asking: Asking) -> Sighting:
+def _look(
+    reader: TopicReader,
+    messages: Generator[Any, None, None],
+    amount: Amount,
+    tests: tuple[Test, ...],
+    asking: Asking,
+) -> Sighting:
     sighting = Sighting()
     try:
-        messages = reader.read(_end(amount, asking.deadline))
         with told(asking), closing(messages):
             for message in messages:
                 if message is not None:
@@ -144,9 +152,45 @@ def _look(reader: TopicReader, amount: Amount, tests: tuple[Test, ...], asking: 
     return sighting
 
 
-def _end(amount: Amount, deadline: Deadline) -> Deadline:
-    """Return when to stop: where that is success, early enough not to end past the step's own deadline."""
-    return deadline if amount.needed else Deadline(deadline.at - _TO_RETURN_S, deadline.cause)
+def _end(amount: Amount, asking: Asking, context: ActionContext) -> Deadline:
+    """Return when to stop: where that is success, early enough not to end past the step's deadline."""
+    if amount.needed:
+        return asking.deadline
+    last = context.deadline
+    return asking.deadline.earlier(Deadline(last.at - min(_TO_RETURN_S, last.remaining() / 4), last.cause))
+
+
+def _to_the_end(reader: TopicReader, asking: Asking, context: ActionContext) -> Generator[Any, None, None]:
+    """Read on to where the broker says, now, that the topic ends: only then is it known that nothing came.
+
+    Raises:
+        ActionTimeoutError: It does not say so, or does not give what is there.
+        TargetError: There is no such topic.
+    """
+    limit = context.deadline.earlier(Deadline.after(_SILENT_S, ""))
+    try:
+        with lend(Consumer, Wanted(cluster=asking.cluster), replace(asking, deadline=limit), context) as client:
+            ends = ends_of(client, asking.topic, limit)
+    except ActionTimeoutError as exc:
+        raise _unseen(asking) from exc
+    seen = False
+    for message in reader.read(limit, ends):
+        seen = seen or message is not None
+        yield message
+    if not reader.has_read(ends):
+        raise _unseen(asking)
+    if not ends and not seen:
+        raise TargetError(
+            f"{asking.where}: there is no such topic, so that nothing could come",
+            code="UNKNOWN_TOPIC",
+            hint="check the name; kafka.admin.createTopic makes one",
+        )
+
+
+def _unseen(asking: Asking) -> ActionTimeoutError:
+    return ActionTimeoutError(
+        f"{asking.where}: the broker did not answer, so that nothing could come", hint="is it frozen?"
+    )
 
 
 def _judge(config: Mapping[str, Any], sighting: Sighting, reader: TopicReader, asking: Asking) -> None:
@@ -154,48 +198,36 @@ def _judge(config: Mapping[str, Any], sighting: Sighting, reader: TopicReader, a
     if needed == 0 and sighting.found:
         _, shown = sighting.found[0]
         raise StepAssertionError(f"{asking.where}: a message came, and none was to: {describe_message(shown)}", total=1)
-    if not needed and not sighting.seen:
-        _require_sight(reader, asking)
     if needed is not None and len(sighting.found) < needed:
         raise _too_few(needed, sighting, reader, asking)
-
-
-def _require_sight(reader: TopicReader, asking: Asking) -> None:
-    """Refuse to call nothing what could not be seen."""
-    if not reader.is_there:
-        raise TargetError(
-            f"{asking.where}: there is no such topic, so that nothing could come",
-            code="UNKNOWN_TOPIC",
-            hint="check the name; kafka.admin.createTopic makes one",
-        )
-    if time.monotonic() - reader.heard > _SILENT_S:
-        raise ActionTimeoutError(
-            f"{asking.where}: the broker did not answer, so that nothing could come", hint="is it frozen?"
-        )
 
 
 def _too_few(needed: int, sighting: Sighting, reader: TopicReader, asking: Asking) -> ActionTimeoutError:
     waited = format_duration(time.perf_counter() - asking.started)
     cause = f" ({asking.deadline.cause})" if asking.deadline.cause else ""
     found = f"{len(sighting.found)} of {counted(needed)}" if sighting.found else f"no message of {needed}"
-    seen = f"; {counted(sighting.seen)} seen" if sighting.seen else "; none came"
+    seen, hint = _what_came(sighting, reader)
     misses = [f"{describe_message(shown)}: {reason}" for shown, reason in sighting.others]
     last = f"; the last that did not match: {misses[-1]}" if misses else ""
     return ActionTimeoutError(
-        f"{asking.where}: {found} after {waited}{cause}{seen}{last}",
-        hint=_why_none(sighting, reader),
+        f"{asking.where}: {found} after {waited}{cause}; {seen}{last}",
+        hint=hint,
         details={"seen": sighting.seen, "not_matching": misses},
     )
 
 
-def _why_none(sighting: Sighting, reader: TopicReader) -> str | None:
+def _what_came(sighting: Sighting, reader: TopicReader) -> tuple[str, str | None]:
+    """Return what is told of it, and the hint."""
     if time.monotonic() - reader.heard > _SILENT_S:
-        return "the broker does not answer; is it frozen?"
+        return "the broker does not answer", "is it frozen?"
     if not reader.is_there:
-        return "there is no such topic: check the name; nobody created it meanwhile"
+        return "there is no such topic", "check the name; nobody created it meanwhile"
     if sighting.seen:
-        return None
-    return "read from where the topic ended before the flow; from_beginning: true reads what was there before"
+        return f"{counted(sighting.seen)} seen", None
+    return (
+        "none came",
+        "read from where the topic ended before the flow; from_beginning: true reads what was there before",
+    )
 
 
 def _result(sighting: Sighting) -> dict[str, Any]:

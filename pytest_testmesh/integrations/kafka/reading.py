@@ -25,7 +25,6 @@ _SOON_S = 0.01
 
 _IGNORED = frozenset(
     {
-        KafkaError._PARTITION_EOF,
         KafkaError._UNKNOWN_PARTITION,
         KafkaError._UNKNOWN_TOPIC,
         KafkaError.GROUP_AUTHORIZATION_FAILED,  # of the group that nobody named and nobody joins
@@ -77,8 +76,11 @@ class TopicReader:
         if self._client is not None:
             self._release(self._client)
 
-    def read(self, deadline: Deadline) -> Generator[Any, None, None]:
-        """Yield the messages that no step has taken, as they come, until *deadline*; None: there is none right now."""
+    def read(self, deadline: Deadline, ends: Mapping[int, int] | None = None) -> Generator[Any, None, None]:
+        """Yield the messages that no step has taken, as they come, until *deadline*; None: there is none right now.
+
+        With *ends*, offsets by partition, it stops as soon as all that is before them was read.
+        """
         fresh = deque(each for each in self._skipped if self._is_left(each))
         self._skipped = []
         waiting = False
@@ -88,12 +90,16 @@ class TopicReader:
                     self._skipped.append(fresh.popleft())
                     yield self._skipped[-1]
                 yield None
-                if deadline.passed:
+                if deadline.passed or (ends is not None and self.has_read(ends)):
                     return
                 fresh.extend(self._fetch(deadline, waiting=waiting))
                 waiting = True
         finally:
             self._skipped.extend(fresh)
+
+    def has_read(self, ends: Mapping[int, int]) -> bool:
+        """Whether all that is before *ends*, offsets by partition, was read."""
+        return all(self._start(partition) >= end for partition, end in ends.items())
 
     def take(self, message: Any) -> None:
         """Never yield *message* again."""
@@ -126,15 +132,32 @@ class TopicReader:
             client = self._client = self._lease.enter_context(self._pool.lend(self._wanted, deadline))
         if not self._assigned or (waiting and time.monotonic() - self._looked > _LOOK_EVERY_S):
             self._assign(client, min(SLICE_S, deadline.remaining()))
-        first = client.kafka.poll(min(SLICE_S if waiting else _SOON_S, deadline.remaining()))
+        first = self._poll(client, Deadline.after(SLICE_S if waiting else _SOON_S, "").earlier(deadline))
         client.check()
         if first is None:
             return []
-        self.heard = time.monotonic()
-        messages: list[Any] = [each for each in (first, *client.kafka.consume(_BATCH, timeout=0)) if _is_message(each)]
+        batch = [first, *client.kafka.consume(_BATCH, timeout=0)]
+        messages: list[Any] = [each for each in batch if not self._is_end(each) and _is_message(each)]
         for each in messages:
             self._next[each.partition()] = each.offset() + 1
         return [each for each in messages if self._is_left(each)]
+
+    def _poll(self, client: Client[Consumer], until: Deadline) -> Any:
+        """Return the next message or error, None where none came; that a partition ends is only noted."""
+        while True:
+            found = client.kafka.poll(until.remaining())
+            if found is None:
+                return None
+            self.heard = time.monotonic()
+            if not self._is_end(found):
+                return found
+
+    def _is_end(self, message: Any) -> bool:
+        error = message.error()
+        if error is None or error.code() != KafkaError._PARTITION_EOF:
+            return False
+        self._next[message.partition()] = message.offset()
+        return True
 
     def _assign(self, client: Client[Consumer], slice_s: float) -> None:
         """Add partitions that are not read yet: all of them at first, later those that the topic was given."""

@@ -82,6 +82,15 @@ class Look:
             producer.produce(topic, value=value.encode(), partition=partition)
         assert 0 == producer.flush(60)
 
+    def produce_in_transaction(self, topic: str, value: str) -> None:
+        """Write to partition 0; the transaction's end is a record of its own."""
+        options = {"bootstrap.servers": self.brokers, "transactional.id": topic, **_QUIET}
+        producer = Producer(options)
+        producer.init_transactions(60)
+        producer.begin_transaction()
+        producer.produce(topic, value=value.encode(), partition=0)
+        producer.commit_transaction(60)
+
     def ends(self, topic: str) -> list[int]:
         """Return the number of messages in each partition."""
         consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"{topic}-look", **_QUIET})
