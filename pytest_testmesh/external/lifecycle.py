@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ from pytest_testmesh.errors import (
     PluginProtocolError,
     PluginStartError,
 )
+from pytest_testmesh.external.health import Health, await_health
 from pytest_testmesh.external.output import OutputTail
-from pytest_testmesh.external.process import PluginProcess, describe_exit, free_port, port_is_taken
-from pytest_testmesh.external.protocol import DeclaredAction, health_problem, parse_info
-from pytest_testmesh.polling import NEVER, Deadline, attempts
+from pytest_testmesh.external.process import PluginProcess, describe_exit, free_port
+from pytest_testmesh.external.protocol import DeclaredAction, parse_info
+from pytest_testmesh.polling import NEVER, Deadline
 from pytest_testmesh.units import format_duration
 
 if TYPE_CHECKING:
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
     from pytest_testmesh.external.manifest import Manifest
 
 _PORT_TRIES = 3
-_HEALTH_ANSWER_S = 5.0
 _CRASH_SEEN_S = 1.0
 _ENDS_UNASKED_S = 1.0
-_NOBODY_LISTENS = ""
-_NO_ANSWER = "GET /health: no answer"
 _SHOWN_LINES = 10
 _SEARCHED_LINES = 40  # the end of a stack trace can be long
 _TROUBLE = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
@@ -226,8 +224,13 @@ class ExternalPlugin:
     def _start_process(self, limit: Deadline) -> None:
         for _ in range(_PORT_TRIES):
             process, endpoint = self._spawn()
-            if self._is_healthy(process, endpoint, limit):
+            health, problem = await_health(self.id, process, endpoint, limit)
+            if health is Health.HEALTHY:
                 return
+            if health is Health.EXITED:
+                raise self._exited(process)
+            if health is Health.TOO_LATE:
+                raise self._never_healthy(process, limit, problem)
             self._drop_process()
         raise PluginStartError(
             f"plugin {self.id} found its port taken by another program, {_PORT_TRIES} times in a row",
@@ -259,44 +262,6 @@ class ExternalPlugin:
             # What it left elsewhere would stand in the way of the next: sockets, locks.
             self._guard.sweep(self.id)
 
-    def _is_healthy(self, process: PluginProcess, endpoint: PluginEndpoint, limit: Deadline) -> bool:
-        """Poll ``/health``; False when the port turns out to be another program's."""
-        import psutil  # noqa: F401 - loaded while the process starts, so that it costs no time
-
-        seen = ""
-        for _ in attempts(_health_delays(), limit):
-            code = process.exit_code()
-            if code is not None:
-                if _port_is_anothers(process):
-                    return False
-                raise self._exited(process, code)
-            if limit.passed:
-                break
-            problem = self._health(endpoint, limit)
-            if problem == _NO_ANSWER and limit.passed:
-                problem = seen or _at_the_limit(process)
-            if problem != _NOBODY_LISTENS and _port_is_anothers(process):
-                return False
-            if problem is None:
-                # One that has ended meanwhile is told when it does not answer the next request.
-                return True
-            seen = problem
-        raise self._never_healthy(process, limit, seen)
-
-    def _health(self, endpoint: PluginEndpoint, limit: Deadline) -> str | None:
-        """Ask once; return what is wrong, or None. A server may answer anything while it starts."""
-        try:
-            answer = endpoint.request("GET", "/health", deadline=Deadline.after(_HEALTH_ANSWER_S, "").earlier(limit))
-        except ConnectionRefusedError:
-            return _NOBODY_LISTENS
-        except TimeoutError:
-            return _NO_ANSWER
-        except OSError as exc:
-            return f"GET /health: {exc.strerror or exc}"
-        except PluginProtocolError as exc:
-            return exc.message.removeprefix(f"plugin {self.id}: ")
-        return health_problem(self.id, answer)
-
     def _read_info(self, limit: Deadline) -> None:
         assert self._process is not None
         assert self._endpoint is not None
@@ -311,15 +276,16 @@ class ExternalPlugin:
         self._actions = {each.id: each for each in parse_info(self.id, answer)}
         self._on_info(self.manifest, self._actions)
 
-    def _exited(self, process: PluginProcess, code: int) -> PluginStartError:
+    def _exited(self, process: PluginProcess) -> PluginStartError:
         process.kill()
+        code = process.exit_code() or 0
         hint = "the entry point must stay in the foreground until /shutdown" if code == 0 else None
         return self._failed_start(f"{describe_exit(code)} before it was healthy", hint)
 
-    def _never_healthy(self, process: PluginProcess, limit: Deadline, seen: str) -> PluginStartError:
+    def _never_healthy(self, process: PluginProcess, limit: Deadline, problem: str | None) -> PluginStartError:
         process.collect_output()
-        if seen:
-            return self._failed_start(f"did not become healthy within {limit.cause}: {seen}")
+        if problem is not None:
+            return self._failed_start(f"did not become healthy within {limit.cause}: {problem}")
         ports = process.listening_ports()
         hint = "the port to listen on is in the environment variable PLUGIN_PORT"
         if process.port in ports:
@@ -368,24 +334,6 @@ class ExternalPlugin:
 
     def _error(self, problem: str) -> ExternalPluginError:
         return ExternalPluginError(f"plugin {self.id} {problem}", plugin_id=self.id)
-
-
-def _port_is_anothers(process: PluginProcess) -> bool:
-    # Looked at again: a plugin that ended between the two looks holds the port no more, and nobody else does.
-    return port_is_taken(process.port) and not process.holds_port() and port_is_taken(process.port)
-
-
-def _at_the_limit(process: PluginProcess) -> str:
-    """Say what a poll means that the limit cut short: it may have had no time even to be refused."""
-    return _NO_ANSWER if port_is_taken(process.port) else _NOBODY_LISTENS
-
-
-def _health_delays() -> Iterator[float]:
-    """Seconds between polls: short while most plugins start, never longer than the protocol's 100 ms."""
-    delay = 0.005
-    while True:
-        yield delay
-        delay = min(delay * 1.2, 0.1)
 
 
 def _telling(lines: list[str]) -> str:

@@ -178,7 +178,7 @@ def test_a_failed_start_is_told_by_its_cause(add_plugin, make_pool, behaviour, k
 def test_a_start_that_takes_too_long_is_told_by_its_cause(add_plugin, make_pool, monkeypatch, start):
     """They start side by side, so that all of them together take no longer than one."""
     # The request that hangs is to be cut by the limit.
-    monkeypatch.setattr("pytest_testmesh.external.lifecycle._HEALTH_ANSWER_S", 60.0)
+    monkeypatch.setattr("pytest_testmesh.external.health._ANSWER_S", 60.0)
     for behaviour in AT_THE_LIMIT:
         add_plugin(behaviour)
     pool = make_pool(start_s=START_S, shutdown_s=0.2)
