@@ -218,6 +218,8 @@ def _too_few(needed: int, sighting: Sighting, reader: TopicReader, asking: Askin
 
 def _what_came(sighting: Sighting, reader: TopicReader) -> tuple[str, str | None]:
     """Return what is told of it, and the hint."""
+    if reader.is_there is None:
+        return "the broker did not answer in that time", "is `timeout` long enough? is the broker frozen?"
     if time.monotonic() - reader.heard > _SILENT_S:
         return "the broker does not answer", "is it frozen?"
     if not reader.is_there:

@@ -55,6 +55,7 @@ class TopicReader:
         self._next: dict[int, int] = {}
         self._assigned: set[int] = set()
         self._looked = self.heard = 0.0
+        self._is_there: bool | None = None
 
     @property
     def begun(self) -> str | None:
@@ -62,9 +63,9 @@ class TopicReader:
         return self._begin[0] if self._age == self._watch.age else None
 
     @property
-    def is_there(self) -> bool:
-        """Whether the topic was there when it was last looked for."""
-        return bool(self._assigned)
+    def is_there(self) -> bool | None:
+        """Whether the topic was there when the broker last told; None: it has told this consumer nothing yet."""
+        return self._is_there
 
     def begin(self, where: str, starts: Mapping[int, int]) -> None:
         """Read from *starts*, offsets by partition, from now on; of other partitions from their beginning."""
@@ -118,6 +119,7 @@ class TopicReader:
 
     def _release(self, client: Client[Consumer]) -> None:
         self._client = None
+        self._is_there = None
         self._assigned = set()
         with self._lease:
             if not client.closed:
@@ -168,6 +170,7 @@ class TopicReader:
                 raise
             return  # not `Client.ask`, whose waiting could swallow a message
         self._looked = self.heard = time.monotonic()
+        self._is_there = bool(found.partitions)
         new = found.partitions.keys() - self._assigned
         if new:
             client.kafka.incremental_assign([TopicPartition(self._topic, each, self._start(each)) for each in new])

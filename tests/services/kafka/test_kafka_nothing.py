@@ -78,3 +78,14 @@ def test_a_frozen_broker_is_the_reason_why_too_few_came(reads: Any, look: Any, k
         reads(timeout="4s")
 
     assert "is it frozen?" == caught.value.hint
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("brokers", ["kafka"], indirect=True)
+def test_a_broker_that_told_nothing_does_not_mean_that_there_is_no_topic(
+    reads: Any, look: Any, kafka: Any, topic: str
+) -> None:
+    look.produce(topic, "paid")
+    reads()
+    with kafka.frozen(), pytest.raises(ActionTimeoutError, match=r"; the broker did not answer in that time$"):
+        reads(timeout="400ms", from_beginning=True)
