@@ -15,7 +15,6 @@ from pytest_testmesh.errors import ActionTimeoutError, StepAssertionError, Targe
 from pytest_testmesh.integrations.kafka.connection import Wanted, asking_for, lend
 from pytest_testmesh.integrations.kafka.failures import Asking, told
 from pytest_testmesh.integrations.kafka.matching import Test, wanted_messages
-from pytest_testmesh.integrations.kafka.messages import incoming
 from pytest_testmesh.integrations.kafka.offsets import commit, committed
 from pytest_testmesh.integrations.kafka.reading import TopicReader
 from pytest_testmesh.integrations.kafka.texts import Consumed, Words, counted, describe_message
@@ -61,10 +60,9 @@ class Sighting:
     seen: int = 0
     others: list[tuple[dict[str, Any], str]] = field(default_factory=list)
 
-    def add(self, message: Any, tests: tuple[Test, ...]) -> None:
+    def add(self, message: Any, shown: dict[str, Any], *, tests: tuple[Test, ...]) -> None:
         """Look at one more message."""
         self.seen += 1
-        shown = incoming(message)
         reason = next((said for test in tests if (said := test(shown)) is not None), None)
         if reason is None:
             self.found.append((message, shown))
@@ -141,7 +139,7 @@ def _look(
         with told(asking), closing(messages):
             for message in messages:
                 if message is not None:
-                    sighting.add(message, tests)
+                    sighting.add(*message, tests=tests)
                 if len(sighting.found) >= amount.most:
                     break
                 if message is None and amount.needed and len(sighting.found) >= amount.needed:

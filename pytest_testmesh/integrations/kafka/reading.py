@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.integrations._clients import ClientPool
 from pytest_testmesh.integrations.kafka.connection import NOT_YET, SLICE_S, Client, Wanted, pool_of
+from pytest_testmesh.integrations.kafka.messages import incoming
 from pytest_testmesh.integrations.kafka.watch import Watch, topic_metadata
 from pytest_testmesh.polling import Deadline
 
@@ -80,9 +81,10 @@ class TopicReader:
     def read(self, deadline: Deadline, ends: Mapping[int, int] | None = None) -> Generator[Any, None, None]:
         """Yield the messages that no step has taken, as they come, until *deadline*; None: there is none right now.
 
+        Each comes with what `incoming` makes of it, once: a later step looks again at what this one skips.
         With *ends*, offsets by partition, it stops as soon as all that is before them was read.
         """
-        fresh = deque(each for each in self._skipped if self._is_left(each))
+        fresh = deque(each for each in self._skipped if self._is_left(each[0]))
         self._skipped = []
         waiting = False
         try:
@@ -128,7 +130,7 @@ class TopicReader:
     def _is_left(self, message: Any) -> bool:
         return (message.partition(), message.offset()) not in self._returned
 
-    def _fetch(self, deadline: Deadline, *, waiting: bool) -> list[Any]:
+    def _fetch(self, deadline: Deadline, *, waiting: bool) -> list[tuple[Any, dict[str, Any]]]:
         client = self._client
         if client is None:
             client = self._client = self._lease.enter_context(self._pool.lend(self._wanted, deadline))
@@ -142,7 +144,7 @@ class TopicReader:
         messages: list[Any] = [each for each in batch if not self._is_end(each) and _is_message(each)]
         for each in messages:
             self._next[each.partition()] = each.offset() + 1
-        return [each for each in messages if self._is_left(each)]
+        return [(each, incoming(each)) for each in messages if self._is_left(each)]
 
     def _poll(self, client: Client[Consumer], until: Deadline) -> Any:
         """Return the next message or error, None where none came; that a partition ends is only noted."""
