@@ -33,6 +33,7 @@ _CRASH_SEEN_S = 1.0
 _ENDS_UNASKED_S = 1.0
 _SHOWN_LINES = 10
 _SEARCHED_LINES = 40  # the end of a stack trace can be long
+_PORT_IN_USE = re.compile(r"address (is )?already in use|EADDRINUSE", re.IGNORECASE)
 _TROUBLE = re.compile(r"error|exception|panic|fatal|denied|not found|cannot|failed", re.IGNORECASE)
 
 
@@ -206,7 +207,6 @@ class ExternalPlugin:
     def _start(self, deadline: Deadline) -> None:
         cause = f"the start limit of {format_duration(self.limits.start_s)}"
         limit = Deadline.after(self.limits.start_s, cause).earlier(deadline)
-        self._printed_before = self.stderr.position, self.stdout.position
         started = False
         try:
             self._start_process(limit)
@@ -222,15 +222,15 @@ class ExternalPlugin:
                 self._drop_process()
 
     def _start_process(self, limit: Deadline) -> None:
-        for _ in range(_PORT_TRIES):
+        for tries_left in reversed(range(_PORT_TRIES)):
             process, endpoint = self._spawn()
             health, problem = await_health(self.id, process, endpoint, limit)
             if health is Health.HEALTHY:
                 return
-            if health is Health.EXITED:
-                raise self._exited(process)
             if health is Health.TOO_LATE:
                 raise self._never_healthy(process, limit, problem)
+            if health is Health.EXITED and not (tries_left and self._found_port_in_use(process)):
+                raise self._exited(process)
             self._drop_process()
         raise PluginStartError(
             f"plugin {self.id} found its port taken by another program, {_PORT_TRIES} times in a row",
@@ -240,6 +240,7 @@ class ExternalPlugin:
 
     def _spawn(self) -> tuple[PluginProcess, PluginEndpoint]:
         self._drop_process()
+        self._printed_before = self.stderr.position, self.stdout.position
         with self._spawn_lock:
             if self._stopped:
                 raise self._error("is stopped: the test session has ended")
@@ -276,6 +277,12 @@ class ExternalPlugin:
         self._actions = {each.id: each for each in parse_info(self.id, answer)}
         self._on_info(self.manifest, self._actions)
 
+    def _found_port_in_use(self, process: PluginProcess) -> bool:
+        """Whether it says so: who took the port for a moment, as a connection does, may have left it since."""
+        process.kill()
+        stderr, stdout = self._printed_since_start()
+        return any(_PORT_IN_USE.search(line) for line in stderr + stdout)
+
     def _exited(self, process: PluginProcess) -> PluginStartError:
         process.kill()
         code = process.exit_code() or 0
@@ -295,14 +302,20 @@ class ExternalPlugin:
         return self._failed_start(f"did not listen on 127.0.0.1:{process.port} within {limit.cause}", hint)
 
     def _failed_start(self, problem: str, hint: str | None = None) -> PluginStartError:
-        before, before_in_stdout = self._printed_before
-        lines = self.stderr.last_lines(_SEARCHED_LINES, before)
-        told = lines or self.stdout.last_lines(_SEARCHED_LINES, before_in_stdout)
+        stderr, stdout = self._printed_since_start()
         return PluginStartError(
-            f"plugin {self.id} {problem}{_telling(told)}",
+            f"plugin {self.id} {problem}{_telling(stderr or stdout)}",
             plugin_id=self.id,
             hint=hint,
-            stderr=tuple(lines[-_SHOWN_LINES:]),
+            stderr=tuple(stderr[-_SHOWN_LINES:]),
+        )
+
+    def _printed_since_start(self) -> tuple[list[str], list[str]]:
+        """Return the last lines of stderr and of stdout since the process was started."""
+        before_in_stderr, before_in_stdout = self._printed_before
+        return (
+            self.stderr.last_lines(_SEARCHED_LINES, before_in_stderr),
+            self.stdout.last_lines(_SEARCHED_LINES, before_in_stdout),
         )
 
     def _late(self, action: str, deadline: Deadline) -> ActionTimeoutError:

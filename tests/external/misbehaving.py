@@ -194,6 +194,17 @@ def port_taken_once(then):
     Plugin().run()
 
 
+def port_in_use_at_first(words):
+    """End as one does that found its port in use for a moment: nobody holds the port afterwards."""
+    with open("starts", "a+") as starts:
+        starts.write("x")
+        starts.seek(0)
+        first = starts.read() == "x"
+    if first:
+        sys.exit(words)
+    Plugin().run()
+
+
 def starting_then_exits():
     def health(connection, body):
         connection.sendall(http({"status": "starting"}))
@@ -636,6 +647,8 @@ BEHAVIOURS = {
     "stranger-on-its-port": stranger_on_its_port,
     "child-on-its-port": child_on_its_port,
     "port-taken-once": lambda: port_taken_once(lambda: sys.exit("Address already in use")),
+    "port-in-use-at-first": lambda: port_in_use_at_first("OSError: [Errno 98] Address already in use"),
+    "port-in-use-in-node": lambda: port_in_use_at_first("Error: listen EADDRINUSE 127.0.0.1:8080"),
     "childs-port-taken-once": lambda: port_taken_once(lambda: time.sleep(600)),
     "closes-all": closes_all,
     "starting-then-exits": starting_then_exits,

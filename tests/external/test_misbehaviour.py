@@ -311,6 +311,24 @@ def test_a_port_that_another_program_took_first_is_replaced_by_another(add_plugi
     processes.kill()
 
 
+@pytest.mark.parametrize("behaviour", ["port-in-use-at-first", "port-in-use-in-node"])
+def test_a_port_that_was_in_use_for_a_moment_is_replaced_by_another(add_plugin, make_pool, behaviour):
+    folder = add_plugin(behaviour)
+
+    assert {"ok": True} == make_pool().call(f"{behaviour}.run")
+    assert "xx" == (folder / "starts").read_text()
+
+
+def test_a_plugin_that_always_finds_a_port_in_use_is_told_in_its_own_words(add_plugin, make_pool):
+    """The port may be one that it opens beside PLUGIN_PORT."""
+    in_use = "OSError: [Errno 98] Address already in use: 5432"
+    folder = add_plugin("unlucky", code=f"open('starts', 'a').write('x'); raise SystemExit('{in_use}')")
+
+    with pytest.raises(PluginStartError, match=r"exited with code 1 before it was healthy: OSError: .* in use: 5432"):
+        make_pool().call("unlucky.run")
+    assert "xxx" == (folder / "starts").read_text()
+
+
 def test_a_plugin_that_cannot_start_is_started_only_once(add_plugin, make_pool, start):
     count = "open('starts', 'a').write('x'); raise SystemExit('no luck')"
     folder = add_plugin("unlucky", code=count)
