@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,9 @@ from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionTimeoutError, StepAssertionError, TargetError
 from pytest_testmesh.integrations.kafka.connection import Wanted, asking_for, lend
 from pytest_testmesh.integrations.kafka.failures import Asking, told
-from pytest_testmesh.integrations.kafka.matching import Test, wanted_messages
+from pytest_testmesh.integrations.kafka.matching import Reason, Test, first_reason, wanted_messages
 from pytest_testmesh.integrations.kafka.offsets import commit, committed
-from pytest_testmesh.integrations.kafka.reading import TopicReader
+from pytest_testmesh.integrations.kafka.reading import Incoming, TopicReader
 from pytest_testmesh.integrations.kafka.texts import Consumed, Words, counted, describe_message
 from pytest_testmesh.integrations.kafka.watch import Watch, ends_of, record
 from pytest_testmesh.polling import Deadline
@@ -56,18 +57,18 @@ def amount(config: Mapping[str, Any]) -> Amount:
 class Sighting:
     """What a step has seen: the messages it wants, how many there were, and why the last few others did not match."""
 
-    found: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
+    found: list[Incoming] = field(default_factory=list)
     seen: int = 0
-    others: list[tuple[dict[str, Any], str]] = field(default_factory=list)
+    others: deque[tuple[dict[str, Any], Reason]] = field(default_factory=lambda: deque(maxlen=_TOLD))
 
     def add(self, message: Any, shown: dict[str, Any], *, tests: tuple[Test, ...]) -> None:
         """Look at one more message."""
         self.seen += 1
-        reason = next((said for test in tests if (said := test(shown)) is not None), None)
+        reason = first_reason(tests, shown)
         if reason is None:
             self.found.append((message, shown))
         else:
-            self.others = [*self.others[1 - _TOLD :], (shown, reason)]
+            self.others.append((shown, reason))
 
 
 def consume(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any]:
@@ -99,7 +100,7 @@ def consume(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, A
     context.exchange.received = Consumed(
         [shown for _, shown in sighting.found], sighting.seen, time.perf_counter() - asking.started
     )
-    _judge(config, sighting, reader, asking)
+    _judge(wanted.needed, sighting, reader, asking)
     if group is not None:
         with lend(Consumer, Wanted(cluster=cluster, group=group), asking, context) as client:
             commit(client, [message for message, _ in sighting.found], asking.deadline)
@@ -129,7 +130,7 @@ def _from_beginning(config: Mapping[str, Any]) -> bool:
 
 def _look(
     reader: TopicReader,
-    messages: Generator[Any, None, None],
+    messages: Generator[Incoming | None, None, None],
     amount: Amount,
     tests: tuple[Test, ...],
     asking: Asking,
@@ -158,7 +159,7 @@ def _end(amount: Amount, asking: Asking, context: ActionContext) -> Deadline:
     return asking.deadline.earlier(Deadline(last.at - min(_TO_RETURN_S, last.remaining() / 4), last.cause))
 
 
-def _to_the_end(reader: TopicReader, asking: Asking, context: ActionContext) -> Generator[Any, None, None]:
+def _to_the_end(reader: TopicReader, asking: Asking, context: ActionContext) -> Generator[Incoming | None, None, None]:
     """Read on to where the broker says, now, that the topic ends: only then is it known that nothing came.
 
     Raises:
@@ -191,8 +192,7 @@ def _unseen(asking: Asking) -> ActionTimeoutError:
     )
 
 
-def _judge(config: Mapping[str, Any], sighting: Sighting, reader: TopicReader, asking: Asking) -> None:
-    needed = amount(config).needed
+def _judge(needed: int | None, sighting: Sighting, reader: TopicReader, asking: Asking) -> None:
     if needed == 0 and sighting.found:
         _, shown = sighting.found[0]
         raise StepAssertionError(f"{asking.where}: a message came, and none was to: {describe_message(shown)}", total=1)
@@ -205,7 +205,7 @@ def _too_few(needed: int, sighting: Sighting, reader: TopicReader, asking: Askin
     cause = f" ({asking.deadline.cause})" if asking.deadline.cause else ""
     found = f"{len(sighting.found)} of {counted(needed)}" if sighting.found else f"no message of {needed}"
     seen, hint = _what_came(sighting, reader)
-    misses = [f"{describe_message(shown)}: {reason}" for shown, reason in sighting.others]
+    misses = [f"{describe_message(shown)}: {reason()}" for shown, reason in sighting.others]
     last = f"; the last that did not match: {misses[-1]}" if misses else ""
     return ActionTimeoutError(
         f"{asking.where}: {found} after {waited}{cause}; {seen}{last}",

@@ -16,8 +16,11 @@ from pytest_testmesh.values import Missing, describe, shorten, to_text
 
 _SHOWN = 80
 
-Test = Callable[[Mapping[str, Any]], "str | None"]
-"""Says why a message, as JSON, is not wanted; None: it is."""
+Reason = Callable[[], str]
+"""Says why a message is not wanted: in words only once asked, since most are never told."""
+
+Test = Callable[[Mapping[str, Any]], "Reason | None"]
+"""Returns why a message, as JSON, is not wanted; None: it is."""
 
 
 def wanted_messages(config: Mapping[str, Any], context: ActionContext) -> tuple[Test, ...]:
@@ -36,6 +39,15 @@ def wanted_messages(config: Mapping[str, Any], context: ActionContext) -> tuple[
     tests = [make(filled[name]) for name, make in _MAKERS.items() if name in filled]
     make_test = _strict_expression if config.get("count") == 0 else _expression
     return (*tests, *(make_test(check, context.scope) for check in _checks(config, ids)))
+
+
+def first_reason(tests: tuple[Test, ...], message: Mapping[str, Any]) -> Reason | None:
+    """Return why *message* is not wanted, None if it is."""
+    for test in tests:
+        reason = test(message)
+        if reason is not None:
+            return reason
+    return None
 
 
 def check_matching(config: Mapping[str, Any]) -> None:
@@ -62,8 +74,8 @@ def _checks(config: Mapping[str, Any], ids: frozenset[str]) -> list[Check]:
 def _key(wanted: Any) -> Test:
     text = None if wanted is None else to_text(wanted)
 
-    def test(message: Mapping[str, Any]) -> str | None:
-        return None if message["key"] == text else f"key is {_shown(message['key'])}, not {_shown(text)}"
+    def test(message: Mapping[str, Any]) -> Reason | None:
+        return None if message["key"] == text else lambda: f"key is {_shown(message['key'])}, not {_shown(text)}"
 
     return test
 
@@ -71,14 +83,14 @@ def _key(wanted: Any) -> Test:
 def _headers(wanted: Mapping[str, Any]) -> Test:
     texts = {name: value if value is None else to_text(value) for name, value in wanted.items()}
 
-    def test(message: Mapping[str, Any]) -> str | None:
+    def test(message: Mapping[str, Any]) -> Reason | None:
         there = message["headers"]
         for name, text in texts.items():
             if name not in there:
-                return f"there is no header {name}"
+                return lambda: f"there is no header {name}"
             values = there[name] if isinstance(there[name], list) else [there[name]]
             if text not in values:
-                return f"header {name} is {_shown(there[name])}, not {_shown(text)}"
+                return lambda: f"header {name} is {_shown(there[name])}, not {_shown(text)}"
         return None
 
     return test
@@ -87,16 +99,18 @@ def _headers(wanted: Mapping[str, Any]) -> Test:
 def _json_path(wanted: str | Mapping[str, Any]) -> Test:
     if isinstance(wanted, str):
         path = _path(wanted)
-        return lambda message: None if _finds(path, message["value"]) else f"{wanted} finds nothing in the value"
+        return lambda message: (
+            None if _finds(path, message["value"]) else lambda: f"{wanted} finds nothing in the value"
+        )
     paths = [(_path(text), value) for text, value in wanted.items()]
 
-    def test(message: Mapping[str, Any]) -> str | None:
+    def test(message: Mapping[str, Any]) -> Reason | None:
         for path, value in paths:
             found = path.find(message["value"])
             if isinstance(found, Missing):
-                return f"{path.text} is missing"
+                return lambda: f"{path.text} is missing"
             if not same(found, value):
-                return f"{path.text} is {_shown(found)}, not {_shown(value)}"
+                return lambda: f"{path.text} is {_shown(found)}, not {_shown(value)}"
         return None
 
     return test
@@ -115,21 +129,25 @@ def _path(text: str) -> JsonPath:
 
 
 def _expression(check: Check, scope: Scope) -> Test:
-    return lambda message: check.problem(ResultNames(message, scope, complete=True))
+    return lambda message: _as_reason(check.problem(ResultNames(message, scope, complete=True)))
 
 
 def _strict_expression(check: Check, scope: Scope) -> Test:
     """For steps to which no match is success: an expression that cannot be evaluated must not be one."""
 
-    def test(message: Mapping[str, Any]) -> str | None:
+    def test(message: Mapping[str, Any]) -> Reason | None:
         names = ResultNames(message, scope, complete=True)
         try:
             check.expression.test(names)
         except MissingPathError:
             pass  # messages of other kinds lack it
-        return check.problem(names)
+        return _as_reason(check.problem(names))
 
     return test
+
+
+def _as_reason(problem: str | None) -> Reason | None:
+    return None if problem is None else lambda: problem
 
 
 def _shown(value: Any) -> str:

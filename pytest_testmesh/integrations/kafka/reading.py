@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -16,6 +15,9 @@ from pytest_testmesh.integrations.kafka.connection import NOT_YET, SLICE_S, Clie
 from pytest_testmesh.integrations.kafka.messages import incoming
 from pytest_testmesh.integrations.kafka.watch import Watch, topic_metadata
 from pytest_testmesh.polling import Deadline
+
+Incoming = tuple[Any, dict[str, Any]]
+"""A message as the client gives it, and what `incoming` makes of it."""
 
 _BATCH = 500
 _LOOK_EVERY_S = 1.0
@@ -52,7 +54,7 @@ class TopicReader:
         self._returned: set[tuple[int, int]] = set()
         self._age = watch.age
         self._begin: tuple[str | None, Mapping[int, int]] = (None, {})
-        self._skipped: list[Any] = []
+        self._left: dict[tuple[int, int], Incoming] = {}
         self._next: dict[int, int] = {}
         self._assigned: set[int] = set()
         self._looked = self.heard = 0.0
@@ -74,31 +76,25 @@ class TopicReader:
             self._age = self._watch.age
             self._returned.clear()
         self._begin = (where, starts)
-        self._skipped, self._next = [], {}
+        self._left, self._next = {}, {}
         if self._client is not None:
             self._release(self._client)
 
-    def read(self, deadline: Deadline, ends: Mapping[int, int] | None = None) -> Generator[Any, None, None]:
+    def read(self, deadline: Deadline, ends: Mapping[int, int] | None = None) -> Generator[Incoming | None, None, None]:
         """Yield the messages that no step has taken, as they come, until *deadline*; None: there is none right now.
 
-        Each comes with what `incoming` makes of it, once: a later step looks again at what this one skips.
-        With *ends*, offsets by partition, it stops as soon as all that is before them was read.
+        What a step does not take comes again in the next read. With *ends*, offsets by partition, it stops as soon as
+        all that is before them was read.
         """
-        fresh = deque(each for each in self._skipped if self._is_left(each[0]))
-        self._skipped = []
+        fresh = list(self._left.values())
         waiting = False
-        try:
-            while True:
-                while fresh:
-                    self._skipped.append(fresh.popleft())
-                    yield self._skipped[-1]
-                yield None
-                if deadline.passed or (ends is not None and self.has_read(ends)):
-                    return
-                fresh.extend(self._fetch(deadline, waiting=waiting))
-                waiting = True
-        finally:
-            self._skipped.extend(fresh)
+        while True:
+            yield from fresh
+            yield None
+            if deadline.passed or (ends is not None and self.has_read(ends)):
+                return
+            fresh = self._fetch(deadline, waiting=waiting)
+            waiting = True
 
     def has_read(self, ends: Mapping[int, int]) -> bool:
         """Whether all that is before *ends*, offsets by partition, was read."""
@@ -106,7 +102,9 @@ class TopicReader:
 
     def take(self, message: Any) -> None:
         """Never yield *message* again."""
-        self._returned.add((message.partition(), message.offset()))
+        place = message.partition(), message.offset()
+        self._returned.add(place)
+        self._left.pop(place, None)
 
     def drop(self) -> None:
         """Let go of a consumer that is in trouble; the next read takes another one and goes on at the same place."""
@@ -127,10 +125,7 @@ class TopicReader:
             if not client.closed:
                 client.kafka.unassign()
 
-    def _is_left(self, message: Any) -> bool:
-        return (message.partition(), message.offset()) not in self._returned
-
-    def _fetch(self, deadline: Deadline, *, waiting: bool) -> list[tuple[Any, dict[str, Any]]]:
+    def _fetch(self, deadline: Deadline, *, waiting: bool) -> list[Incoming]:
         client = self._client
         if client is None:
             client = self._client = self._lease.enter_context(self._pool.lend(self._wanted, deadline))
@@ -142,9 +137,14 @@ class TopicReader:
             return []
         batch = [first, *client.kafka.consume(_BATCH, timeout=0)]
         messages: list[Any] = [each for each in batch if not self._is_end(each) and _is_message(each)]
+        new = {}
         for each in messages:
-            self._next[each.partition()] = each.offset() + 1
-        return [(each, incoming(each)) for each in messages if self._is_left(each)]
+            partition, offset = each.partition(), each.offset()
+            self._next[partition] = offset + 1
+            if (partition, offset) not in self._returned:
+                new[partition, offset] = each, incoming(each)
+        self._left |= new
+        return list(new.values())
 
     def _poll(self, client: Client[Consumer], until: Deadline) -> Any:
         """Return the next message or error, None where none came; that a partition ends is only noted."""
