@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from pytest_testmesh.actions import ActionContext
+from pytest_testmesh.builtin_values import BuiltinValues
 from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.integrations.kafka.address import parse_cluster, read_brokers
 from pytest_testmesh.integrations.kafka.checks import check_consume, check_produce
-from pytest_testmesh.integrations.kafka.consume import Amount, amount
+from pytest_testmesh.integrations.kafka.consume import Amount, Sighting, amount
+from pytest_testmesh.integrations.kafka.matching import wanted_messages
 from pytest_testmesh.integrations.kafka.messages import Outgoing, outgoing
+from pytest_testmesh.scope import Scope
 
 HERE = Path(__file__).parent
 
@@ -110,3 +114,31 @@ def test_how_many(config: dict[str, Any], expected: Amount) -> None:
 def test_what_is_no_expression_is_found_at_collection(config: dict[str, Any]) -> None:
     with pytest.raises(ActionConfigError, match=r"config\.(filter|match)"):
         check_consume({"topic": "t", **config})
+
+
+def test_of_many_messages_the_last_five_are_told_each_with_its_own_reason() -> None:
+    context = ActionContext(
+        flow_id="flow", execution_id="run", step_id="step", scope=Scope(builtins=BuiltinValues({}), environ={})
+    )
+    match = {"key": "k", "headers": {"kind": "new"}, "json_path": {"$.n": 9}, "expression": "value.n > 9"}
+    tests = wanted_messages({"match": match}, context)
+    sighting = Sighting()
+    for key, headers, value in [
+        ("a", {}, 1),
+        ("b", {}, 2),
+        ("c", {}, 3),
+        ("k", {}, 4),
+        ("k", {"kind": "old"}, 5),
+        ("k", {"kind": "new"}, 6),
+        ("k", {"kind": "new"}, 9),
+    ]:
+        sighting.add(None, {"key": key, "headers": headers, "value": {"n": value}}, tests=tests)
+
+    assert (7, []) == (sighting.seen, sighting.found)
+    assert [
+        'key is "c", not "k"',
+        "there is no header kind",
+        'header kind is "old", not "new"',
+        "$.n is 6, not 9",
+        "value.n > 9 is false: value.n is 9",
+    ] == [reason() for _, reason in sighting.others]
