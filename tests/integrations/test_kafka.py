@@ -122,7 +122,7 @@ def test_of_many_messages_the_last_five_are_told_each_with_its_own_reason() -> N
     )
     match = {"key": "k", "headers": {"kind": "new"}, "json_path": {"$.n": 9}, "expression": "value.n > 9"}
     tests = wanted_messages({"match": match}, context)
-    sighting = Sighting()
+    sighting = Sighting(tests)
     for key, headers, value in [
         ("a", {}, 1),
         ("b", {}, 2),
@@ -132,7 +132,7 @@ def test_of_many_messages_the_last_five_are_told_each_with_its_own_reason() -> N
         ("k", {"kind": "new"}, 6),
         ("k", {"kind": "new"}, 9),
     ]:
-        sighting.add(None, {"key": key, "headers": headers, "value": {"n": value}}, tests=tests)
+        sighting.add(None, {"key": key, "headers": headers, "value": {"n": value}})
 
     assert (7, []) == (sighting.seen, sighting.found)
     assert [

@@ -55,16 +55,17 @@ def amount(config: Mapping[str, Any]) -> Amount:
 
 @dataclass(slots=True)
 class Sighting:
-    """What a step has seen: the messages it wants, how many there were, and why the last few others did not match."""
+    """What a step has seen: how many messages, those that pass its *tests*, and why the last few others did not."""
 
+    tests: tuple[Test, ...]
     found: list[Incoming] = field(default_factory=list)
     seen: int = 0
     others: deque[tuple[dict[str, Any], Reason]] = field(default_factory=lambda: deque(maxlen=_TOLD))
 
-    def add(self, message: Any, shown: dict[str, Any], *, tests: tuple[Test, ...]) -> None:
+    def add(self, message: Any, shown: dict[str, Any]) -> None:
         """Look at one more message."""
         self.seen += 1
-        reason = first_reason(tests, shown)
+        reason = first_reason(self.tests, shown)
         if reason is None:
             self.found.append((message, shown))
         else:
@@ -104,8 +105,8 @@ def consume(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, A
     if group is not None:
         with lend(Consumer, Wanted(cluster=cluster, group=group), asking, context) as client:
             commit(client, [message for message, _ in sighting.found], asking.deadline)
-    for message, _ in sighting.found:
-        reader.take(message)
+    for message, shown in sighting.found:
+        reader.take(message, shown)
     return _result(sighting)
 
 
@@ -135,12 +136,12 @@ def _look(
     tests: tuple[Test, ...],
     asking: Asking,
 ) -> Sighting:
-    sighting = Sighting()
+    sighting = Sighting(tests)
     try:
         with told(asking), closing(messages):
             for message in messages:
                 if message is not None:
-                    sighting.add(*message, tests=tests)
+                    sighting.add(*message)
                 if len(sighting.found) >= amount.most:
                     break
                 if message is None and amount.needed and len(sighting.found) >= amount.needed:
@@ -222,12 +223,17 @@ def _what_came(sighting: Sighting, reader: TopicReader) -> tuple[str, str | None
         return "the broker does not answer", "is it frozen?"
     if not reader.is_there:
         return "there is no such topic", "check the name; nobody created it meanwhile"
+    seen = f"{counted(sighting.seen)} seen" if sighting.seen else "none came"
+    taken = [shown for shown in reader.taken if first_reason(sighting.tests, shown) is None]
+    if taken:
+        last = describe_message(taken[-1])
+        return (
+            f"{seen}, and {counted(len(taken))} that would match taken earlier in this flow, the last: {last}",
+            "a message is given out once: use the result of the step that took it, or tell them apart in `match`",
+        )
     if sighting.seen:
-        return f"{counted(sighting.seen)} seen", None
-    return (
-        "none came",
-        "read from where the topic ended before the flow; from_beginning: true reads what was there before",
-    )
+        return seen, None
+    return seen, "read from where the topic ended before the flow; from_beginning: true reads what was there before"
 
 
 def _result(sighting: Sighting) -> dict[str, Any]:

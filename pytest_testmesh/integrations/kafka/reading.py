@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -51,7 +51,7 @@ class TopicReader:
         self._pool: ClientPool[Wanted, Client[Consumer]] = pool_of(Consumer, context)
         self._lease = ExitStack()
         self._client: Client[Consumer] | None = None
-        self._returned: set[tuple[int, int]] = set()
+        self._taken: dict[tuple[int, int], dict[str, Any]] = {}
         self._age = watch.age
         self._begin: tuple[str | None, Mapping[int, int]] = (None, {})
         self._left: dict[tuple[int, int], Incoming] = {}
@@ -70,11 +70,16 @@ class TopicReader:
         """Whether the topic was there when the broker last told; None: it has told this consumer nothing yet."""
         return self._is_there
 
+    @property
+    def taken(self) -> Collection[dict[str, Any]]:
+        """The messages that steps of this run took, as `incoming` makes them, in that order."""
+        return self._taken.values()
+
     def begin(self, where: str, starts: Mapping[int, int]) -> None:
         """Read from *starts*, offsets by partition, from now on; of other partitions from their beginning."""
         if self._age != self._watch.age:
             self._age = self._watch.age
-            self._returned.clear()
+            self._taken.clear()
         self._begin = (where, starts)
         self._left, self._next = {}, {}
         if self._client is not None:
@@ -100,10 +105,10 @@ class TopicReader:
         """Whether all that is before *ends*, offsets by partition, was read."""
         return all(self._start(partition) >= end for partition, end in ends.items())
 
-    def take(self, message: Any) -> None:
+    def take(self, message: Any, shown: dict[str, Any]) -> None:
         """Never yield *message* again."""
         place = message.partition(), message.offset()
-        self._returned.add(place)
+        self._taken[place] = shown
         self._left.pop(place, None)
 
     def drop(self) -> None:
@@ -141,7 +146,7 @@ class TopicReader:
         for each in messages:
             partition, offset = each.partition(), each.offset()
             self._next[partition] = offset + 1
-            if (partition, offset) not in self._returned:
+            if (partition, offset) not in self._taken:
                 new[partition, offset] = each, incoming(each)
         self._left |= new
         return list(new.values())

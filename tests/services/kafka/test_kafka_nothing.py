@@ -45,6 +45,17 @@ def test_what_was_seen_before_does_not_hide_what_came_since(reads: Any, look: An
         reads(count=0, timeout="1ms")
 
 
+def test_a_time_out_tells_what_an_earlier_step_took(reads: Any, look: Any, topic: str) -> None:
+    look.produce(topic, "paid", "paid", "refunded")
+    reads(count=3)
+    with pytest.raises(ActionTimeoutError) as caught:
+        reads(filter='value == "paid"', timeout="100ms")
+
+    told = "; none came, and 2 messages that would match taken earlier in this flow, the last: 0@1 paid"
+    assert caught.value.message.endswith(told)
+    assert "a message is given out once" in str(caught.value.hint)
+
+
 def test_a_topic_that_ends_in_something_else_than_a_message_is_read_to_its_end(
     reads: Any, look: Any, topic: str
 ) -> None:
