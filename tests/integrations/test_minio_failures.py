@@ -191,6 +191,13 @@ def test_connections_are_used_again_and_not_when_they_are_old(step: Step, answer
             "another region than us-east-1: expecting 'eu-west-1'",
             id="region",
         ),
+        pytest.param(
+            error("499 X", "ClientDisconnected"),
+            Unavailable,
+            "CONNECTION_ERROR",
+            "gave the request up",
+            id="stopped",
+        ),
         pytest.param(error("503 X", "SlowDown"), TargetError, "SLOW_DOWN", "too much to do", id="busy"),
         pytest.param(error("418 X", "Teapot"), TargetError, "TARGET_ERROR", r"said: so it is \(Teapot\)", id="other"),
         pytest.param(

@@ -31,6 +31,11 @@ _REGION = Row(
 )
 _BUSY = Row(TargetError, "the server has too much to do: {said}", "try again with retry", "SLOW_DOWN")
 _NOT_READY = Row(TargetUnavailableError, "the server is not ready: {said}", "try again with retry or eventually")
+_GAVE_UP = Row(
+    TargetUnavailableError,
+    "the server gave the request up: {said}",
+    "was it being stopped? MinIO then says so, though nobody disconnected; try again with retry or eventually",
+)
 _FULL = Row(TargetError, "the server has no room left for this: {said}", "delete what is not needed", "STORAGE_FULL")
 _BAD_NAME = Row(ActionConfigError, "the server takes no such name: {said}")
 _CHANGED = Row(TargetError, "the data changed on its way: {said}", "a proxy in between may change bodies")
@@ -50,6 +55,7 @@ CODES: Mapping[str, Row] = {
         TargetError, "the bucket {bucket} belongs to somebody else: {said}", "choose another name", "BUCKET_EXISTS"
     ),
     "BucketAlreadyOwnedByYou": Row(TargetError, "the bucket {bucket} is there already: {said}", code="BUCKET_EXISTS"),
+    "ClientDisconnected": _GAVE_UP,
     "EntityTooLarge": Row(TargetError, "the server takes no object of this size: {said}", code="TOO_LARGE"),
     "ExpiredToken": _TOKEN,
     "IllegalLocationConstraintException": _REGION,
