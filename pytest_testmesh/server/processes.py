@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,15 +38,18 @@ class _Kept:
 
     plugin: ExternalPlugin
     files: tuple[object, ...]
+    started: threading.Event = field(default_factory=threading.Event)
 
     def state(self) -> ProcessState:
         plugin = self.plugin
+        # In this order: its start may come to its end between any two looks.
+        started, running = self.started.is_set(), plugin.running
         listed = None if plugin.actions is None else tuple(plugin.actions.values())
-        if plugin.running:
+        if running:
             return ProcessState(loaded=True, actions=listed)
         if plugin.error is not None:
             return ProcessState(error=plugin.error, actions=listed)
-        if listed is None:
+        if not started:
             return ProcessState(starting=True)
         return ProcessState(error=_ended(plugin), actions=listed)
 
@@ -83,16 +86,17 @@ class PluginProcesses:
             PluginStartError: It exited, did not listen, or did not become healthy in time; or the server is closing.
             PluginProtocolError: ``/info`` did not answer in the shape of the protocol.
         """
-        kept = self._kept.get(manifest.id)
-        if kept is not None and kept.plugin.running and kept.files == _files(manifest):
+        before = self._kept.get(manifest.id)
+        if before is not None and before.plugin.running and before.files == _files(manifest):
             return
-        if kept is not None:
-            self._end(kept)
-        plugin = self._keep(manifest).plugin
+        if before is not None:
+            self._end(before)
+        kept = self._keep(manifest)
         try:
-            plugin.ensure_started()
+            kept.plugin.ensure_started()
+            kept.started.set()
         except ExternalPluginError:
-            if plugin.error is None:  # interrupted, which says nothing about the plugin
+            if kept.plugin.error is None:  # interrupted, which says nothing about the plugin
                 self.stop(manifest.id)
             raise
 

@@ -18,7 +18,8 @@ from pytest_testmesh.errors import PluginStartError, RegistryError
 from pytest_testmesh.external.lifecycle import Limits
 from pytest_testmesh.external.manifest import read_manifest
 from pytest_testmesh.registry.registry import InstalledPlugin, PluginRegistry
-from pytest_testmesh.server.processes import PluginProcesses
+from pytest_testmesh.server import processes as server_processes
+from pytest_testmesh.server.processes import PluginProcesses, ProcessState
 from pytest_testmesh.server.service import PluginService
 
 SERVE = """
@@ -271,6 +272,20 @@ def test_the_end_does_not_ask_a_plugin_that_does_not_listen_yet(make_plugin: Any
         pool.submit(running.close).result(timeout=60)
 
         assert isinstance(starting.exception(), PluginStartError)
+
+
+def test_a_plugin_that_starts_is_not_said_to_have_ended_once_its_actions_are_known(
+    make_plugin: Any, processes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its ``/info`` and the end of its start is a moment in which somebody may look."""
+    states: list[ProcessState] = []
+    manifest = read_manifest(make_plugin("one"))
+    with closing(PluginProcesses(Limits(start_s=100, shutdown_s=1))) as running:
+        monkeypatch.setattr(server_processes, "_told_when_asked", lambda *_: states.append(running.state("one")))
+        running.start(manifest)
+        states.append(running.state("one"))
+
+    assert [(False, True, None), (True, False, None)] == [(each.loaded, each.starting, each.error) for each in states]
 
 
 def test_nothing_is_started_or_installed_after_the_end(registry: PluginRegistry, make_plugin: Any) -> None:
