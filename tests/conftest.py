@@ -1,12 +1,20 @@
-"""Signals as every test expects them; the end of a run tells which real servers the tests used."""
+"""Signals and made-up examples as every test expects them; the end of a run tells which real servers were used."""
 
 from __future__ import annotations
 
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+
+with suppress(ImportError):  # a part of the tests also runs without any extra
+    from hypothesis import settings
+
+    # A machine may be busy for longer than an example takes; what does not end, ends with the run.
+    settings.register_profile("unhurried", settings.default, deadline=None)
+    settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pytest_testmesh import plugin_sdk
@@ -143,11 +144,13 @@ class Server:
         self.process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
     def _listens(self) -> bool:
-        """Wait until it does; False when it has ended before that, as it does when its port was taken meanwhile."""
+        """Wait until it does itself; False when it has ended before that, as when its port was taken meanwhile."""
+        process = psutil.Process(self.process.pid)
         until = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < until:
-            with contextlib.suppress(ConnectionRefusedError), self.connect():
-                return True
+            with contextlib.suppress(psutil.Error):
+                if any(each.status == psutil.CONN_LISTEN for each in process.net_connections()):
+                    return True
             time.sleep(0.005)
         return False
 

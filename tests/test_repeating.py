@@ -158,17 +158,18 @@ def test_eventually_stops_at_once_only_where_waiting_cannot_help(again: bool, ma
 
 
 def test_eventually_waits_the_same_time_until_its_own_end() -> None:
-    repeat = EventuallyRepeat(Eventually(within_s=5.0, every_s=0.2))
+    repeat = EventuallyRepeat(Eventually(within_s=60.0, every_s=0.2))
 
     assert [0.2] * 100 == list(islice(repeat.delays(), 100))
     assert repeat.total is None
-    assert 4 < repeat.deadline.remaining() <= 5
+    assert 30 < repeat.deadline.remaining() <= 60
 
 
 def test_the_last_attempt_of_eventually_has_time_to_succeed() -> None:
     repeat = EventuallyRepeat(Eventually(within_s=0.0))
+    now = time.monotonic()
 
-    assert repeat.attempt_deadline().at > time.monotonic()
+    assert repeat.attempt_deadline().at > now
     assert repeat.deadline.passed
 
 

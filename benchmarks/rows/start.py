@@ -54,9 +54,12 @@ def start(folder):
         port = free.getsockname()[1]
     environ = {**os.environ, "PLUGIN_PORT": str(port), "PLUGIN_ID": folder.name}
     command = [sys.executable, "server.py"]
-    processes.append(subprocess.Popen(command, cwd=folder, env=environ, start_new_session=True))
+    process = subprocess.Popen(command, cwd=folder, env=environ, start_new_session=True)
+    processes.append(process)
     pause_s = 0.005
     while not is_healthy(port):
+        if process.poll() is not None:
+            return start(folder)  # its port was taken meanwhile
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.2, 0.1)
 

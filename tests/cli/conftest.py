@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import pty
 import select
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-TESTMESH = [sys.executable, "-c", "from pytest_testmesh.cli import main; main()"]
+RUN = "from pytest_testmesh.cli import main; main()"
+TESTMESH = [sys.executable, "-c", RUN]
+# It takes the terminal itself, so that Ctrl-C on it becomes a signal: this process has threads, and none of its forks
+# should run Python before the exec.
+ON_TERMINAL = [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {RUN}"]
 SERVER = Path(__file__).with_name("plugin_server.py")
 QUESTION = b"[y/N]: "
 LEFT_OUT = (
@@ -114,13 +116,12 @@ def on_terminal(project: Path) -> Callable[..., Ended]:
         controller, terminal = pty.openpty()
         with open(controller, "r+b", buffering=0) as screen:
             process = subprocess.Popen(
-                [*TESTMESH, *map(str, args)],
+                [*ON_TERMINAL, *map(str, args)],
                 env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment},
                 stdin=terminal,
                 stdout=terminal,
                 stderr=terminal,
                 start_new_session=True,
-                preexec_fn=_take_terminal,
             )
             os.close(terminal)
             shown = b""
@@ -133,10 +134,6 @@ def on_terminal(project: Path) -> Callable[..., Ended]:
             return Ended(process.wait(60), shown.decode().replace("\r\n", "\n"), "")
 
     return run
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C on it becomes a signal
 
 
 def _wait_until_it_waits(pid: int) -> None:

@@ -77,6 +77,15 @@ def _has(process: psutil.Process, token: str) -> bool:
         return False
 
 
+NEVER_ANSWERS = """
+import os, pathlib, socket, time
+with socket.create_server(("127.0.0.1", int(os.environ["PLUGIN_PORT"]))) as listener:
+    connection, _ = listener.accept()
+    pathlib.Path(os.environ["ASKED"]).touch()
+    time.sleep(600)
+"""
+
+
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
@@ -88,13 +97,17 @@ def _has(process: psutil.Process, token: str) -> bool:
 def test_an_interrupted_install_leaves_nothing(
     project: Path, write_plugin: Command, number: int, code: int, said: str
 ) -> None:
-    source = write_plugin(project / "source", code="import time; time.sleep(600)")
+    source, asked = write_plugin(project / "source", code=NEVER_ANSWERS), project / "asked"
     token = uuid.uuid4().hex
-    command = [*TESTMESH, "plugins", "install", str(source)]
-    with subprocess.Popen(command, env={**os.environ, "TOKEN": token}, stderr=subprocess.PIPE, text=True) as process:
+    command, environment = [*TESTMESH, "plugins", "install", str(source)], {"TOKEN": token, "ASKED": str(asked)}
+    with subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "starting" not in process.stderr.readline():
-            pass
+            assert process.poll() is None
+        # Python drops what a handler raises inside the callbacks of its imports; those are over now.
+        while not asked.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(number)
         rest = process.stderr.read()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_testmesh.errors import (
@@ -371,6 +373,13 @@ PluginRegistry(Path(sys.argv[1])).install(Path(sys.argv[2]), progress=lambda lin
 """
 
 
+def has_started_a_plugin(pid: int) -> bool:
+    """Whether the plugin runs by now; before that, it still holds whatever its parent has open."""
+    with contextlib.suppress(psutil.Error):
+        return any("PLUGIN_ID" in child.environ() for child in psutil.Process(pid).children())
+    return False
+
+
 @pytest.fixture
 def install_apart(plugins_dir, processes):
     """Install in a process of its own; return when the plugin was started, which then never becomes healthy."""
@@ -381,7 +390,9 @@ def install_apart(plugins_dir, processes):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         while "starting" not in process.stdout.readline():
-            pass
+            assert process.poll() is None
+        while not has_started_a_plugin(process.pid):
+            assert process.poll() is None
         return process
 
     yield start

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pytest_testmesh import plugin_sdk
@@ -225,7 +226,7 @@ def serving(entry_point: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         environment = {**os.environ, "PLUGIN_PORT": str(port)}
         with subprocess.Popen([interpreter, str(entry_point)], env=environment, stderr=subprocess.DEVNULL) as process:
             try:
-                if listens(process, port):
+                if listens(process):
                     yield process, port
                     return
             finally:
@@ -233,12 +234,15 @@ def serving(entry_point: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     raise AssertionError(f"{entry_point} does not listen")
 
 
-def listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until it does; False when it has ended before that."""
+def listens(process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it does, itself and not whoever took its port meanwhile; False when it has ended before that."""
+    first = psutil.Process(process.pid)
     until = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < until:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return True
+        with contextlib.suppress(psutil.Error):
+            family = (first, *first.children(recursive=True))
+            if any(each.status == psutil.CONN_LISTEN for one in family for each in one.net_connections()):
+                return True
         time.sleep(0.01)
     return False
 

@@ -18,7 +18,9 @@ MANNERS = PLUGIN_ID.split("-")
 if "broken" in MANNERS:
     sys.exit("ValueError: this plugin is broken")
 if "detaching" in MANNERS:
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    left = [sys.executable, "-c", "print(flush=True); import time; time.sleep(600)"]
+    # Its environment, by which it is found, can be read only a moment after the start.
+    subprocess.Popen(left, stdout=subprocess.PIPE, start_new_session=True).stdout.readline()
 if "deaf" in MANNERS:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 while "held" in MANNERS and not os.path.exists("go"):

@@ -98,7 +98,7 @@ def browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox, timeout=120_000)
         yield browser
         browser.close()
 
@@ -137,8 +137,13 @@ def reload_until(visit: Visit, name: str, text: str) -> Locator:
     return visit.card(name)
 
 
-def status(visit: Visit) -> str:
-    return visit.page.get_by_role("status").filter(has_text="Done:").inner_text()
+def wait_for_status(visit: Visit, text: str) -> None:
+    """A click does not wait for the page that it leads to, and that page comes in pieces."""
+    visit.page.get_by_role("status").filter(has_text=f"Done: {text}").wait_for()
+
+
+def wait_for_card(visit: Visit, name: str, text: str) -> None:
+    visit.card(name).get_by_text(text, exact=True).wait_for()
 
 
 def alert(visit: Visit) -> str:
@@ -230,13 +235,13 @@ def test_disable_and_enable(site: Site, visit: Open) -> None:
     reload_until(page, "Hello from Python", "Running")
 
     page.page.get_by_role("button", name="Disable my-plugin").click()
-    assert "Plugin my-plugin is disabled." in status(page)
-    assert page.card("Hello from Python").get_by_text("Disabled", exact=True).is_visible()
+    wait_for_status(page, "Plugin my-plugin is disabled.")
+    wait_for_card(page, "Hello from Python", "Disabled")
     assert ["my-plugin"] == site.disabled()
 
     page.page.get_by_role("button", name="Enable my-plugin").click()
-    assert "Plugin my-plugin is enabled." in status(page)
-    assert page.card("Hello from Python").get_by_text("Running", exact=True).is_visible()
+    wait_for_status(page, "Plugin my-plugin is enabled.")
+    wait_for_card(page, "Hello from Python", "Running")
     assert [] == site.disabled()
 
 
@@ -244,7 +249,7 @@ def test_reload_shows_the_outcome_no_more_and_does_nothing_again(site: Site, vis
     site.hello()
     page = visit()
     page.page.get_by_role("button", name="Disable my-plugin").click()
-    assert "is disabled" in status(page)  # a click does not wait for the page that it leads to
+    wait_for_status(page, "Plugin my-plugin is disabled.")
     page.requests.clear()
 
     page.page.reload()
@@ -273,7 +278,7 @@ def test_repaired_plugin_is_started_again_from_its_card(site: Site, visit: Open)
 
     page.page.get_by_role("button", name="Start again crashy").click()
 
-    assert page.card("Crashy").get_by_text("Running", exact=True).is_visible()
+    wait_for_card(page, "Crashy", "Running")
 
 
 def install(page: Page, source: Path | str, *, dependencies: bool = True, upgrade: bool = False) -> None:
@@ -288,8 +293,8 @@ def test_install_from_a_folder(site: Site, visit: Open) -> None:
 
     install(page.page, site.hello(inside=False))
 
-    assert "Plugin my-plugin 1.0.0 is installed. Flows can now use my-plugin.hello." in status(page)
-    assert page.card("Hello from Python").get_by_text("Running", exact=True).is_visible()
+    wait_for_status(page, "Plugin my-plugin 1.0.0 is installed. Flows can now use my-plugin.hello.")
+    wait_for_card(page, "Hello from Python", "Running")
 
 
 def test_failed_install_is_told_at_the_form_which_keeps_what_was_typed(site: Site, visit: Open) -> None:
@@ -312,10 +317,10 @@ def test_taken_id_is_refused_without_upgrade_and_replaced_with_it(site: Site, vi
 
     install(page.page, newer)
     assert "my-plugin" in alert(page)
-    assert "1.0.0" in page.card("Hello from Python").inner_text()
+    page.card("Hello from Python").filter(has_text="1.0.0").wait_for()
 
     install(page.page, newer, upgrade=True)
-    assert "1.1.0" in page.card("Hello from Python").inner_text()
+    page.card("Hello from Python").filter(has_text="1.1.0").wait_for()
 
 
 def test_uninstall_asks_first(site: Site, visit: Open) -> None:
@@ -324,13 +329,15 @@ def test_uninstall_asks_first(site: Site, visit: Open) -> None:
     uninstall = page.page.get_by_role("link", name="Uninstall my-plugin")
 
     uninstall.click()
+    keep = page.page.get_by_role("link", name="Keep it")
+    keep.wait_for()
     assert str(folder) in page.page.get_by_role("main").inner_text()
-    page.page.get_by_role("link", name="Keep it").click()
+    keep.click()
     assert folder.exists()
 
     uninstall.click()
     page.page.get_by_role("button", name="Uninstall my-plugin").click()
-    assert "Plugin my-plugin is uninstalled." in status(page)
+    wait_for_status(page, "Plugin my-plugin is uninstalled.")
     assert not folder.exists()
 
 
@@ -340,8 +347,8 @@ def test_rescan_finds_a_new_folder(site: Site, visit: Open) -> None:
 
     page.page.get_by_role("button", name="Rescan").click()
 
-    assert "The folder was scanned: 1 plugin." in status(page)
-    assert page.card("Hello from Python").get_by_text("Running", exact=True).is_visible()
+    wait_for_status(page, "The folder was scanned: 1 plugin.")
+    wait_for_card(page, "Hello from Python", "Running")
 
 
 def test_plugin_that_is_gone_is_told_at_the_head_of_the_list(site: Site, visit: Open) -> None:
@@ -368,7 +375,7 @@ def test_keyboard_alone_enables_a_plugin(site: Site, visit: Open) -> None:
             break
     page.page.keyboard.press("Enter")
 
-    page.page.get_by_text("Plugin my-plugin is enabled.").wait_for()
+    wait_for_status(page, "Plugin my-plugin is enabled.")
     assert [] == site.disabled()
 
 
@@ -378,7 +385,7 @@ def test_first_tab_stop_skips_to_the_content(visit: Open) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
 
-    assert page.url.endswith("#main")
+    page.wait_for_url("**/#main")
 
 
 @WITH_TOKEN
@@ -387,10 +394,10 @@ def test_login_is_a_form_with_a_named_field(visit: Open) -> None:
 
     page.get_by_label("Token").fill("secret")
     page.get_by_role("button", name="Log in").click()
-    assert page.get_by_role("heading", name="Plugins", exact=True).is_visible()
+    page.get_by_role("heading", name="Plugins", exact=True).wait_for()
 
     page.get_by_role("button", name="Log out").click()
-    assert page.get_by_role("heading", name="Log in").is_visible()
+    page.get_by_role("heading", name="Log in").wait_for()
 
 
 PATHS = ("/", "/docs", "/plugins/my-plugin/uninstall", "/plugins/nothing/uninstall")

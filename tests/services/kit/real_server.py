@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shlex
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ import pytest
 
 RESTARTED_BY = "TESTMESH_TEST_SERVICES_RESTART"
 """A command that, given a name, stops that server and starts it again with its data: ``docker compose restart``."""
+_RESTART_TRIES = 3
 _ENVIRON = dict(os.environ)
 """The environment of the whole run; pytester and fixtures give tests another one."""
+_PORTS = range(20_000, 32_768)
+"""Below those that the kernel gives to outgoing connections, and to who asks for any: a server binds its port later."""
 
 
 class Server:
@@ -48,8 +52,8 @@ class Server:
         if pid is None:
             pytest.skip(f"the pid of {self.name} is not known to {self.source}")
         os.kill(pid, signal.SIGSTOP)
-        wait_until_stopped(pid)
         try:
+            wait_until_stopped(pid)
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -59,17 +63,28 @@ class Server:
         command = self.facts.get("restart") or shlex.split(_ENVIRON.get(RESTARTED_BY, ""))
         if not command:
             pytest.skip(f"how to restart {self.name} is not known: set {RESTARTED_BY}")
-        subprocess.run([*command, self.name], env=_ENVIRON, check=True, timeout=120)
+        for tries_left in reversed(range(_RESTART_TRIES)):
+            # While it is down, somebody's connection may have its port for a moment.
+            done = subprocess.run([*command, self.name], env=_ENVIRON, check=not tries_left, timeout=120)
+            if done.returncode == 0:
+                return
 
 
 def wait_until_stopped(pid: int) -> None:
     """Wait until no thread of the process runs any more: one on another processor may just be answering."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        states = {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
-        if states <= {"T", "t"}:
+        if _states_of_threads(pid) <= {"T", "t", "Z", "X"}:
             return
         time.sleep(0.001)
+
+
+def _states_of_threads(pid: int) -> set[str]:
+    states = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended since it was listed
+            states.add(stat.read_text().rpartition(")")[2].split()[0])
+    return states
 
 
 class OwnServer(Server):
@@ -107,7 +122,7 @@ class OwnServer(Server):
         for each in (number, signal.SIGCONT):  # this order: a frozen server must not answer before it goes
             self._process.send_signal(each)
         try:
-            self._process.wait(10)
+            self._process.wait(60)  # a PostgreSQL that is killed leaves processes, beside which none can start
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -131,10 +146,15 @@ def as_user(name: str | None) -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def free_port(*offsets: int) -> int:
+    """Return a port that nobody has now, and which is not given to others; those at *offsets* from it are free, too."""
+    candidates = range(_PORTS.start, _PORTS.stop - max(offsets, default=0))
+    while True:
+        port = secrets.choice(candidates)  # not random, which pytest-randomly seeds alike in all processes
+        with suppress(OSError), ExitStack() as held:
+            for offset in (0, *offsets):
+                held.enter_context(socket.create_server(("127.0.0.1", port + offset)))
+            return port
 
 
 def wait_until_it_serves(

@@ -90,3 +90,11 @@ def label(unique: str, look: Callable[..., Any]) -> Iterator[str]:
     name = f"T_{unique}"
     yield name
     look(f"MATCH (n:{name}) DETACH DELETE n")
+
+
+@pytest.fixture
+def user(server: Any, ask: Callable[..., Any], unique: str) -> Iterator[str]:
+    """A user for this test alone, with the password ``first-password``."""
+    ask(server, f"CREATE USER {unique} SET PASSWORD 'first-password' CHANGE NOT REQUIRED")
+    yield unique
+    ask(server, f"DROP USER {unique}")

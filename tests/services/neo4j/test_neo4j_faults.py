@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any
 
 import pytest
-from dying_servers import dies_when_asked
+from dying_servers import dies_when_asked, has_unread_bytes
 from faults import Fallible, run_through_faults
 
 from pytest_testmesh.errors import ActionTimeoutError, TargetError, TargetUnavailableError
@@ -81,18 +81,19 @@ def test_signals_get_through(flows: Any, environment: None, server: Any, number:
     with server.frozen():
         running = flows.start("test.yaml", "-p", "timeout")
         if number == signal.SIGINT:
-            _wait_until_begun(running)
+            _wait_until_asked(server, running)
             running.process.send_signal(number)
         done = flows.finish(running)
 
     assert ("KeyboardInterrupt" if number == signal.SIGINT else "Timeout") in done.text
 
 
-def _wait_until_begun(running: Any) -> None:
-    end = Deadline.after(60, "")
-    while "test.yaml::" not in running.text and not end.passed:
-        time.sleep(0.05)
-    time.sleep(1)  # it loads the driver; a signal in that time ends the run, too
+def _wait_until_asked(server: Any, running: Any) -> None:
+    """Return when the frozen server holds the step's greeting."""
+    for _ in attempts(repeat(0.01), Deadline.after(60, "")):
+        if has_unread_bytes(_port(server)):
+            return
+    pytest.fail(f"no step asked the server:\n{running.text}")
 
 
 _STEP = """\
@@ -109,14 +110,6 @@ def test_a_server_that_was_restarted_between_two_steps_is_used(
     wait_until_ready(server)
 
     assert 1 == step("RETURN 1")["count"]
-
-
-@pytest.fixture
-def user(server: Any, ask: Callable[..., Any], unique: str) -> Iterator[str]:
-    """A user for this test alone, with the password ``first-password``."""
-    ask(server, f"CREATE USER {unique} SET PASSWORD 'first-password' CHANGE NOT REQUIRED")
-    yield unique
-    ask(server, f"DROP USER {unique}")
 
 
 @pytest.fixture

@@ -217,9 +217,10 @@ def test_tls_without_a_root_certificate(run: Callable[..., Any], server: Any, mo
 
 
 def test_nobody_listens(offline: Callable[..., ActionError]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    error = offline(host="127.0.0.1", port=port, user="ada", password="secret", database="shop")
+    with socket.socket() as holder:  # bound, so that nobody else listens there
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        error = offline(host="127.0.0.1", port=port, user="ada", password="secret", database="shop")
 
     assert f"postgresql://ada:***@127.0.0.1:{port}/shop: connection refused" == error.message
     assert ("CONNECTION_ERROR", f"is the server running? nothing listens on 127.0.0.1:{port}") == (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psutil
@@ -24,17 +24,22 @@ def server(own_postgres: Callable[..., Any], psql: Callable[[str, str], str]) ->
 
 @contextmanager
 def frozen(server: Any) -> Iterator[None]:
-    """Stop all processes of a server: each connection has one."""
-    processes = [psutil.Process(server.facts["pid"])]
-    processes += processes[0].children(recursive=True)
-    for each in processes:
-        each.suspend()
-        wait_until_stopped(each.pid)
-    try:
+    """Stop all processes of a server: each connection has one.
+
+    First the one that starts the others and takes note of their end: until it goes on, at last, none of them vanishes.
+    """
+    with ExitStack() as stack:
+        postmaster = psutil.Process(server.facts["pid"])
+        _freeze(postmaster, stack)
+        for each in postmaster.children(recursive=True):
+            _freeze(each, stack)
         yield
-    finally:
-        for each in processes:
-            each.resume()
+
+
+def _freeze(process: psutil.Process, stack: ExitStack) -> None:
+    stack.callback(process.resume)
+    process.suspend()
+    wait_until_stopped(process.pid)
 
 
 def test_fault_run(flows: Any, server: Any, psql: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> None:
