@@ -196,7 +196,7 @@ def test_connections_are_used_again_and_not_when_they_are_old(step: Step, answer
             Unavailable,
             "CONNECTION_ERROR",
             "gave the request up",
-            id="stopped",
+            id="gives up",
         ),
         pytest.param(error("503 X", "SlowDown"), TargetError, "SLOW_DOWN", "too much to do", id="busy"),
         pytest.param(error("418 X", "Teapot"), TargetError, "TARGET_ERROR", r"said: so it is \(Teapot\)", id="other"),
@@ -223,6 +223,13 @@ def test_connections_are_used_again_and_not_when_they_are_old(step: Step, answer
             "NOT_S3",
             "not one of S3: HTTP 404, text/html, <h1>no</h1>",
             id="web server",
+        ),
+        pytest.param(
+            answer("503 X", "http: Server closed\n", content_type="text/plain"),
+            Unavailable,
+            "CONNECTION_ERROR",
+            "the server is not ready: HTTP 503, text/plain, http: Server closed",
+            id="stops",
         ),
         pytest.param(
             answer("200 OK", "hello", content_type="text/html"), TargetError, "NOT_S3", "it has no ETag", id="200"

@@ -147,6 +147,9 @@ class NotS3(Exception):
 MAPPED = (MinioException, NotS3, ValueError, ET.ParseError, *http.MAPPED)
 """What asking may raise and `failure` understands; ``ValueError`` is how the client refuses, or cannot read text."""
 
+_NOT_READY_STATUSES = (502, 503, 504)
+"""Of answers that are no S3 error: a MinIO that stops says `http: Server closed`, a proxy what it says without one."""
+
 _TLS_PORT = "HTTP request to an HTTPS server"
 _SHOWN = 200
 
@@ -193,6 +196,8 @@ def error_code(exc: BaseException) -> str | None:
 
 def _other_row(exc: BaseException) -> Row:
     if isinstance(exc, ServerError) and exc.status_code == 503:
+        return _NOT_READY
+    if isinstance(exc, InvalidResponseError) and _parts(exc)[0] in _NOT_READY_STATUSES:
         return _NOT_READY
     if isinstance(exc, InvalidResponseError) and _TLS_PORT in str(exc):
         return _SPEAKS_TLS
