@@ -89,7 +89,10 @@ class UnknownActionError(FlowError):
 
 
 class StepError(MeshError):
-    """A step failed; the runner fills in *step*, *phase* and *location*."""
+    """A step failed; the runner fills in *step*, *phase* and *location*.
+
+    *path* leads to the part of the step's ``config`` that it is about, where it is about one: ``("assert", 2)``.
+    """
 
     code = "STEP_FAILED"
 
@@ -98,6 +101,7 @@ class StepError(MeshError):
         self.step: str | None = None
         self.phase: str | None = None
         self.location: Location | None = None
+        self.path: tuple[str | int, ...] = ()
 
 
 class StepAssertionError(StepError, AssertionError):
@@ -121,13 +125,9 @@ class StepAssertionError(StepError, AssertionError):
 
 
 class ExpressionError(StepError):
-    """An expression could not be evaluated; *path* is the place of its text in a template's tree."""
+    """An expression could not be evaluated."""
 
     code = "EXPRESSION_ERROR"
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.path: tuple[str | int, ...] = ()
 
 
 class MissingPathError(ExpressionError):

@@ -250,6 +250,8 @@ class FlowRun:
         record.reason, record.code = error.message, getattr(error, "code", None)
         if isinstance(error, StepError):
             error.step, error.phase = step.id, record.phase
+            if error.location is None and error.path:
+                error.location = step.config_lines.at(error.path)
         self._run_error_steps(failure, deadline)
         if step.on_error == "continue":
             record.continued = True

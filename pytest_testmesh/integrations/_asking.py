@@ -78,7 +78,7 @@ def ask_until(service: Service[S, Q, F], config: Mapping[str, Any], context: Act
         ActionError: As for `ask`.
     """
     step = _Step(service, config, context)
-    something = compile_check("count > 0", "nothing matches", "config.assert", frozenset())
+    something = compile_check("count > 0", "nothing matches", (), frozenset())
     return watch(step.look, step.explain, something, service.within, config, context)
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_testmesh.errors import (
     ActionConfigError,
@@ -15,6 +15,7 @@ from pytest_testmesh.errors import (
     StepAssertionError,
     UndefinedNameError,
 )
+from pytest_testmesh.integrations._places import Path, refused
 
 if TYPE_CHECKING:
     from pytest_testmesh.expressions import Expression
@@ -53,12 +54,20 @@ class Names(Protocol):
         """Return the value of a bare name."""
 
 
+class Problem(NamedTuple):
+    """What does not hold, in one line, and where in the config that was demanded."""
+
+    text: str
+    path: Path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One assertion; *message* is shown when it does not hold."""
 
     expression: Expression
     message: Template | None = None
+    path: Path
 
     def problem(self, names: Names) -> str | None:
         """Say in one line why it does not hold, or None if it does.
@@ -66,9 +75,13 @@ class Check:
         Raises:
             UndefinedNameError: It names what does not exist.
         """
-        # also where it holds, so that a wrong name in a message is not first seen in the failure it should explain
-        message = as_text(self.message.fill(names.placeholders)) if self.message else ""
-        said = self._said(names)
+        try:
+            # also where it holds, so that a wrong name in a message is not first seen in the failure it should explain
+            message = as_text(self.message.fill(names.placeholders)) if self.message else ""
+            said = self._said(names)
+        except UndefinedNameError as exc:
+            exc.path = self.path
+            raise
         return f"{message}: {said}" if said and message else said
 
     def _said(self, names: Names) -> str | None:
@@ -85,12 +98,12 @@ class Check:
 
 
 def compile_check(
-    expression: str | bool, message: str | None, where: str, ids: frozenset[str], *, raw: bool = False
+    expression: str | bool, message: str | None, path: Path, ids: frozenset[str], *, raw: bool = False
 ) -> Check:
     """Compile one assertion; *ids* are step ids with hyphens, *raw* says that the message is filled in already.
 
     Raises:
-        ActionConfigError: A text is no expression, or the message no template; *where* it stands begins the message.
+        ActionConfigError: A text is no expression, or the message no template; where it stands begins the message.
     """
     from pytest_testmesh.expressions import compile_expression
     from pytest_testmesh.template import compile_template
@@ -100,20 +113,22 @@ def compile_check(
         return Check(
             expression=compile_expression(text, ids),
             message=None if message is None else compile_template(message, ids, raw=raw),
+            path=path,
         )
     except ExpressionSyntaxError as exc:
-        raise ActionConfigError(f"{where}: {exc.message}", hint=exc.hint) from exc
+        raise refused(path, exc.message, exc.hint) from exc
 
 
-def read_checks(written: Any, where: str, ids: frozenset[str]) -> Iterator[Check]:
-    """Compile a list of assertions as it is written in a config; see `ASSERTIONS`.
+def read_checks(config: Mapping[str, Any], key: str, ids: frozenset[str]) -> Iterator[Check]:
+    """Compile the list of assertions ``config[key]`` as it is written; see `ASSERTIONS`.
 
     Raises:
         ActionConfigError: As for `compile_check`.
     """
+    written = config.get(key)
     for index, each in enumerate(written if isinstance(written, list) else ()):
         expression, message = (each["expression"], each.get("message")) if isinstance(each, Mapping) else (each, None)
-        yield compile_check(expression, message, f"{where}[{index}]", ids)
+        yield compile_check(expression, message, (key, index), ids)
 
 
 def check_texts(config: Mapping[str, Any], key: str) -> None:
@@ -122,7 +137,7 @@ def check_texts(config: Mapping[str, Any], key: str) -> None:
     Raises:
         ActionConfigError: A text is no expression.
     """
-    with_hyphens(lambda ids: list(read_checks(config.get(key), f"config.{key}", ids)), config)
+    with_hyphens(lambda ids: list(read_checks(config, key, ids)), config)
 
 
 def with_hyphens(read: Callable[[frozenset[str]], object], config: Mapping[str, Any]) -> None:
@@ -146,10 +161,19 @@ def require(checks: Sequence[Check], names: Names) -> None:
         StepAssertionError: At least one does not hold; tells each, with the values of its parts.
         UndefinedNameError: One names what does not exist.
     """
-    raise_problems([problem for check in checks if (problem := check.problem(names))], len(checks))
+    raise_problems(problems_of(checks, names), len(checks))
 
 
-def raise_problems(problems: Sequence[str], total: int, of: str = "") -> None:
+def problems_of(checks: Sequence[Check], names: Names) -> list[Problem]:
+    """Return what does not hold.
+
+    Raises:
+        UndefinedNameError: One names what does not exist.
+    """
+    return [Problem(text, check.path) for check in checks if (text := check.problem(names))]
+
+
+def raise_problems(problems: Sequence[Problem], total: int, of: str = "") -> None:
     """Raise what was found wrong by *total* assertions, if anything; *of* what begins the message.
 
     Raises:
@@ -157,8 +181,10 @@ def raise_problems(problems: Sequence[str], total: int, of: str = "") -> None:
     """
     if problems:
         several = f"{len(problems)} of {total} assertions failed" if len(problems) > 1 else ""
-        message = ": ".join(filter(None, [of, several, problems[0]]))
-        raise StepAssertionError(message, problems=tuple(problems), total=total)
+        message = ": ".join(filter(None, [of, several, problems[0].text]))
+        error = StepAssertionError(message, problems=tuple([each.text for each in problems]), total=total)
+        error.path = problems[0].path
+        raise error
 
 
 def as_text(value: Any) -> str:

@@ -49,7 +49,7 @@ def watch(
         StepAssertionError, MissingPathError: They never did; the hint says what was there.
         ActionError: What *look* raised.
     """
-    written = read_checks(config.get("assert"), "config.assert", context.scope.hyphenated_ids())
+    written = read_checks(config, "assert", context.scope.hyphenated_ids())
     checks = tuple(written) or (default,)
     within_s = duration_s(config, "within", within)
     end = Deadline.after(within_s, f"within {config.get('within', within)}")

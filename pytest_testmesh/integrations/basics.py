@@ -186,8 +186,8 @@ class _DataNames:
 def _checks(config: Mapping[str, Any], ids: frozenset[str]) -> Iterator[Check]:
     if "expression" in config:
         # unlike those of `assertions`, this message was filled in by the runner
-        yield compile_check(config["expression"], config.get("message"), "config.expression", ids, raw=True)
-    yield from read_checks(config.get("assertions"), "config.assertions", ids)
+        yield compile_check(config["expression"], config.get("message"), ("expression",), ids, raw=True)
+    yield from read_checks(config, "assertions", ids)
 
 
 def check_assert_config(config: Mapping[str, Any]) -> None:

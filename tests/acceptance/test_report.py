@@ -90,6 +90,37 @@ def test_all_that_an_actions_own_assertions_found_is_listed(mesh: Workbench) -> 
     assert ["1 > 2 is false", "3 > 4 is false", 'len("ab") == 3 is false: len("ab") is 2'] == [*map(str.strip, listed)]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param("total > 5", id="false"),
+        pytest.param("{expression: total > 5, message: too few}", id="false, with a message"),
+        pytest.param("totl == 3", id="undefined"),
+        pytest.param('{expression: total == 3, message: "${totl}"}', id="undefined in a message"),
+        pytest.param("total >", id="no expression"),
+    ],
+)
+def test_an_assertion_of_a_config_is_pointed_at(mesh: Workbench, wrong: str) -> None:
+    mesh.flow(
+        "sums",
+        f"""
+        env: {{total: 3}}
+        steps:
+          - action: assert
+            config:
+              assertions:
+                - total == 3
+                - {wrong}
+        """,
+    )
+
+    run = mesh.run()
+
+    line = mesh.line("sums.yaml", "- total == 3") + 1
+    assert ("sums.yaml", line) == mesh.place(run.cause)[:2]
+    assert re.search(rf"(?m)^\s*>\s*{line} \|.*\n\s+\|\s+\^ column \d+$", run.problem)
+
+
 def test_the_values_that_the_step_used_are_shown_with_where_they_came_from(mesh: Workbench, checkout: Run) -> None:
     assert re.search(r"values\s.*cart_total = 25\s+<- step create, line \d+", checkout.problem)
     assert re.search(r"shipping = 5\s+<- env", checkout.problem)

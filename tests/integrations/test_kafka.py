@@ -9,7 +9,7 @@ import pytest
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.builtin_values import BuiltinValues
-from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.errors import ActionConfigError, UndefinedNameError
 from pytest_testmesh.integrations.kafka.address import parse_cluster, read_brokers
 from pytest_testmesh.integrations.kafka.checks import check_consume, check_produce
 from pytest_testmesh.integrations.kafka.consume import Amount, Sighting, amount
@@ -116,12 +116,21 @@ def test_what_is_no_expression_is_found_at_collection(config: dict[str, Any]) ->
         check_consume({"topic": "t", **config})
 
 
+def _context() -> ActionContext:
+    scope = Scope(builtins=BuiltinValues({}), environ={})
+    return ActionContext(flow_id="flow", execution_id="run", step_id="step", scope=scope)
+
+
+def test_an_undefined_name_in_match_is_pointed_at() -> None:
+    with pytest.raises(UndefinedNameError) as caught:
+        wanted_messages({"match": {"headers": {"kind": "${nope}"}}}, _context())
+
+    assert ("match", "headers", "kind") == caught.value.path
+
+
 def test_of_many_messages_the_last_five_are_told_each_with_its_own_reason() -> None:
-    context = ActionContext(
-        flow_id="flow", execution_id="run", step_id="step", scope=Scope(builtins=BuiltinValues({}), environ={})
-    )
     match = {"key": "k", "headers": {"kind": "new"}, "json_path": {"$.n": 9}, "expression": "value.n > 9"}
-    tests = wanted_messages({"match": match}, context)
+    tests = wanted_messages({"match": match}, _context())
     sighting = Sighting(tests)
     for key, headers, value in [
         ("a", {}, 1),

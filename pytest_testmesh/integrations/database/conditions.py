@@ -10,6 +10,7 @@ from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError, ExpressionSyntaxError, MeshError, UndefinedNameError
 from pytest_testmesh.expressions import compile_expression
 from pytest_testmesh.expressions.operators import same
+from pytest_testmesh.integrations._places import part_of_config
 from pytest_testmesh.integrations.sql.filling import fill_values
 from pytest_testmesh.integrations.sql.outcome import count
 from pytest_testmesh.scope import ResultNames, Scope
@@ -32,7 +33,8 @@ def read_conditions(config: Mapping[str, Any], context: ActionContext) -> list[C
     if isinstance(condition, str):
         found.append(_expression(condition, context.scope))
     elif condition is not None:
-        found.append(_from_parts(fill_values(condition, context)))
+        with part_of_config("condition"):
+            found.append(_from_parts(fill_values(condition, context)))
     if "expected_value" in config:
         found.append(_value(config["column"], config["expected_value"]))
     if "expected_rows" in config:

@@ -10,6 +10,7 @@ from pytest_testmesh.errors import ActionConfigError, ExpressionSyntaxError, Mis
 from pytest_testmesh.expressions.jsonpath import JsonPath, compile_path
 from pytest_testmesh.expressions.operators import same
 from pytest_testmesh.integrations._assertions import Check, compile_check, with_hyphens
+from pytest_testmesh.integrations._places import part_of_config
 from pytest_testmesh.scope import ResultNames, Scope
 from pytest_testmesh.template import compile_template
 from pytest_testmesh.values import Missing, describe, shorten, to_text
@@ -35,7 +36,8 @@ def wanted_messages(config: Mapping[str, Any], context: ActionContext) -> tuple[
     ids = context.scope.hyphenated_ids()
     match = config.get("match", {})
     plain = {name: each for name, each in match.items() if name != "expression"}
-    filled = compile_template(plain, ids, raw=context.raw).fill(context.scope)
+    with part_of_config("match"):
+        filled = compile_template(plain, ids, raw=context.raw).fill(context.scope)
     tests = [make(filled[name]) for name, make in _MAKERS.items() if name in filled]
     make_test = _strict_expression if config.get("count") == 0 else _expression
     return (*tests, *(make_test(check, context.scope) for check in _checks(config, ids)))
@@ -64,11 +66,8 @@ def check_matching(config: Mapping[str, Any]) -> None:
 
 
 def _checks(config: Mapping[str, Any], ids: frozenset[str]) -> list[Check]:
-    texts = {
-        "config.match.expression": config.get("match", {}).get("expression"),
-        "config.filter": config.get("filter"),
-    }
-    return [compile_check(text, None, where, ids) for where, text in texts.items() if text is not None]
+    texts = {("match", "expression"): config.get("match", {}).get("expression"), ("filter",): config.get("filter")}
+    return [compile_check(text, None, path, ids) for path, text in texts.items() if text is not None]
 
 
 def _key(wanted: Any) -> Test:

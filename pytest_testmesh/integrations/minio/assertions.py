@@ -11,7 +11,7 @@ from minio.error import MinioException
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import StepAssertionError
-from pytest_testmesh.integrations._assertions import Check, raise_problems, read_checks
+from pytest_testmesh.integrations._assertions import Check, Problem, problems_of, raise_problems, read_checks
 from pytest_testmesh.integrations._durations import duration_s
 from pytest_testmesh.integrations._json import from_bytes
 from pytest_testmesh.integrations._within import holds_within, look_deadline
@@ -42,7 +42,7 @@ def look_until(config: Mapping[str, Any], context: ActionContext) -> Result:
     """
     check_assert(config)
     place = read_place(config)
-    checks = list(read_checks(config.get("assert"), "config.assert", context.scope.hyphenated_ids()))
+    checks = list(read_checks(config, "assert", context.scope.hyphenated_ids()))
     endpoint = find_endpoint(config, context)
     within_s = duration_s(config, "within", "0s") if "within" in config else 0.0
     end = Deadline.after(within_s, f"within {config.get('within')}") if within_s else None
@@ -54,8 +54,8 @@ def look_until(config: Mapping[str, Any], context: ActionContext) -> Result:
             started = time.perf_counter()
             result, data = _look(client, verb, config, look_deadline(config, context.deadline, end))
             context.exchange.received = Received(result, time.perf_counter() - started)
-            problems = list(_problems(result, data, config))
-            _require(problems, ResultNames(result, context.scope, complete=True), config, checks)
+            own = [Problem(text, (key,)) for key, text in _problems(result, data, config)]
+            _require(own, ResultNames(result, context.scope, complete=True), config, checks)
             return result
 
         return holds_within(look, within_s, context.deadline) if within_s else look()
@@ -100,25 +100,26 @@ def _found(calls: Calls, verb: str) -> tuple[Stat | None, bytes | None]:
     )
 
 
-def _require(problems: list[str], names: ResultNames, config: Mapping[str, Any], checks: Sequence[Check]) -> None:
-    problems += [problem for check in checks if (problem := check.problem(names))]
-    own = sum(key in config for key in OF_AN_OBJECT)
-    raise_problems(problems, 1 + own + len(checks), read_place(config).shown)
+def _require(own: list[Problem], names: ResultNames, config: Mapping[str, Any], checks: Sequence[Check]) -> None:
+    total = 1 + sum(key in config for key in OF_AN_OBJECT) + len(checks)
+    raise_problems([*own, *problems_of(checks, names)], total, read_place(config).shown)
 
 
-def _problems(result: Result, data: bytes, config: Mapping[str, Any]) -> Iterator[str]:
+def _problems(result: Result, data: bytes, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the key of the config that does not hold, and why."""
     if not result["exists"] and config.get("exists", True):
         raise StepAssertionError(f"{read_place(config).shown}: there is no such object", total=1)
     if result["exists"] and not config.get("exists", True):
-        yield f"it is there, with {result['size']} bytes"
+        yield "exists", f"it is there, with {result['size']} bytes"
     if "content_type" in config and not _same_type(result["content_type"], config["content_type"]):
-        yield f"its content type is {result['content_type'] or 'empty'}, not {config['content_type']}"
+        yield "content_type", f"its content type is {result['content_type'] or 'empty'}, not {config['content_type']}"
     if "size" in config and result["size"] != config["size"]:
-        yield f"its size is {result['size']} bytes, not {config['size']}"
+        yield "size", f"its size is {result['size']} bytes, not {config['size']}"
     if "size_gte" in config and result["size"] < config["size_gte"]:
-        yield f"its size is {result['size']} bytes, less than {config['size_gte']}"
+        yield "size_gte", f"its size is {result['size']} bytes, less than {config['size_gte']}"
     if "contains" in config and config["contains"].encode() not in data:
-        yield f'it does not contain "{shorten(config["contains"])}": {shorten(one_line(from_bytes(data)), 200)}'
+        found = shorten(one_line(from_bytes(data)), 200)
+        yield "contains", f'it does not contain "{shorten(config["contains"])}": {found}'
 
 
 def _same_type(found: str, wanted: str) -> bool:

@@ -53,7 +53,7 @@ def check(config: Mapping[str, Any], context: ActionContext) -> Mapping[str, Any
         ActionError: As for `query`.
     """
     step = _Step.read(config, context)
-    checks = tuple(read_checks(config["assert"], "config.assert", context.scope.hyphenated_ids()))
+    checks = tuple(read_checks(config, "assert", context.scope.hyphenated_ids()))
     within_s = duration_s(config, "within", "0")
     end = Deadline.after(within_s, f"within {config.get('within')}") if within_s else None
     warnings: tuple[str, ...] = ()

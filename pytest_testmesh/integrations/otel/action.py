@@ -39,7 +39,7 @@ def run(config: Mapping[str, Any], context: ActionContext) -> Result:
     """
     step = _Step(config, context)
     wanted = config.get("min_spans", 1)
-    enough = compile_check(f"count >= {wanted}", str(step.question), "config.min_spans", frozenset(), raw=True)
+    enough = compile_check(f"count >= {wanted}", str(step.question), ("min_spans",), frozenset(), raw=True)
     within = _WITHIN_BY_ID if isinstance(step.question, ById) else _WITHIN
     return watch(step.look, step.explain, enough, within, config, context, first=enough, not_yet=NOT_YET)
 

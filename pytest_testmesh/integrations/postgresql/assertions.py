@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_testmesh.actions import ActionContext
-from pytest_testmesh.errors import ActionConfigError
 from pytest_testmesh.expressions.operators import same
-from pytest_testmesh.integrations._assertions import Check, compile_check, raise_problems
+from pytest_testmesh.integrations._assertions import Check, Problem, compile_check, raise_problems
+from pytest_testmesh.integrations._places import Path, part_of_config, refused
 from pytest_testmesh.integrations.postgresql.checks import NULL_CHECKS, check_assertions
 from pytest_testmesh.integrations.sql.filling import fill_values
 from pytest_testmesh.scope import ResultNames, Scope
@@ -120,16 +120,17 @@ def read_assertions(config: Mapping[str, Any], context: ActionContext) -> list[A
         ActionConfigError: There are none, or one is wrong.
     """
     check_assertions(config)
-    return [_read(each, f"config.assertions[{index}]", context) for index, each in enumerate(config["assertions"])]
+    return [_read(each, ("assertions", index), context) for index, each in enumerate(config["assertions"])]
 
 
-def _read(written: Any, where: str, context: ActionContext) -> Assertion:
+def _read(written: Any, path: Path, context: ActionContext) -> Assertion:
     if isinstance(written, str):
-        return ExpressionCheck(compile_check(written, None, where, context.scope.hyphenated_ids()))
-    entry = fill_values(written, context)
+        return ExpressionCheck(compile_check(written, None, path, context.scope.hyphenated_ids()))
+    with part_of_config(*path):
+        entry = fill_values(written, context)
     named = entry.get("operator", "eq")
     if named not in _OPERATORS and named not in NULL_CHECKS:
-        raise ActionConfigError(f"{where}: there is no operator {named!r}")
+        raise refused(path, f"there is no operator {named!r}")
     return FieldCheck(field=entry["field"], operator=named, wanted=entry.get("value"), message=entry.get("message"))
 
 
@@ -139,7 +140,11 @@ def check_row(assertions: Sequence[Assertion], names: Mapping[str, Any], scope: 
     Raises:
         StepAssertionError: At least one does not hold; tells each.
     """
-    problems = [problem for each in assertions if (problem := each.problem(names, scope))]
+    problems = [
+        Problem(text, ("assertions", index))
+        for index, each in enumerate(assertions)
+        if (text := each.problem(names, scope))
+    ]
     # without a row, all say the same
     raise_problems(problems if names["first_row"] is not None else problems[:1], len(assertions))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.integrations._places import part_of_config
 from pytest_testmesh.integrations.postgresql.checks import check_condition
 from pytest_testmesh.integrations.sql.filling import fill_sql, fill_values
 from pytest_testmesh.integrations.sql.statement import Statement, build_statement, joined, value
@@ -106,7 +107,8 @@ def _where(config: Mapping[str, Any], context: ActionContext) -> Iterable[str | 
     if isinstance(where, str):
         where = fill_sql(where, "postgresql", context, "config.where")
     elif isinstance(where, Mapping):
-        where = fill_values(where, context)
+        with part_of_config("where"):
+            where = fill_values(where, context)
     check_condition({"where": where})
     if isinstance(where, str):
         return [" WHERE ", _condition(where, config.get("whereParams", config.get("params")))]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_testmesh.errors import ActionConfigError
+from pytest_testmesh.integrations._places import Path, refused
 from pytest_testmesh.integrations.sql.lexer import statements
 
 GIVEN_AS = ("statements", "statement", "query")
@@ -64,16 +65,16 @@ def check_assertions(config: Mapping[str, Any]) -> None:
         raise ActionConfigError("there is nothing to check", hint="write `assertions: [{field: state, value: PAID}]`")
     for index, each in enumerate(assertions if isinstance(assertions, list) else ()):
         if isinstance(each, Mapping):
-            _check_assertion(each, f"config.assertions[{index}]")
+            _check_assertion(each, ("assertions", index))
 
 
-def _check_assertion(assertion: Mapping[str, Any], where: str) -> None:
+def _check_assertion(assertion: Mapping[str, Any], path: Path) -> None:
     named = str(assertion.get("operator", "eq"))
     if named in NULL_CHECKS or "${" in named or "{{" in named:
         return
     if named not in COMPARISONS:
         known = "eq, neq, gt, gte, lt, lte, contains, isNull or isNotNull"
-        raise ActionConfigError(f"{where}: there is no operator {named!r}", hint=known)
+        raise refused(path, f"there is no operator {named!r}", known)
     if "value" not in assertion:
         field = assertion.get("field")
-        raise ActionConfigError(f"{where} lacks its value", hint=f"write {{field: {field}, value: ...}}")
+        raise refused(path, "the value is missing", f"write {{field: {field}, value: ...}}")

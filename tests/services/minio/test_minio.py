@@ -162,6 +162,7 @@ def test_all_that_does_not_hold_is_told(step: Run) -> None:
     for each in ("is 5 bytes, not 6", "less than 7", "not text/html", '"bye": hello'):
         assert each in told
     assert "size > 10 is false: size is 5" in told
+    assert ("content_type",) == caught.value.path
 
 
 _EXPRESSIONS = {"assert": ["size > 10"]}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_testmesh.errors import ActionConfigError, StepAssertionError, TargetError
+from pytest_testmesh.errors import ActionConfigError, StepAssertionError, TargetError, UndefinedNameError
 from pytest_testmesh.integrations.postgresql.actions import ACTIONS
 from pytest_testmesh.polling import Deadline
 
@@ -379,6 +379,22 @@ def test_assert(step: Callable[..., Any], assertion: Any, message: str | None) -
     with pytest.raises(StepAssertionError) as caught:
         step("assert", **config)
     assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "below"),
+    [
+        pytest.param({"field": "n", "value": 6}, (), id="field"),
+        pytest.param("n == 6", (), id="expression"),
+        pytest.param("m == 6", (), id="undefined"),
+        pytest.param({"field": "n", "value": "${m}"}, ("value",), id="undefined in a value"),
+    ],
+)
+def test_assert_tells_which_assertion_is_wrong(step: Callable[..., Any], wrong: Any, below: tuple[str, ...]) -> None:
+    with pytest.raises((StepAssertionError, UndefinedNameError)) as caught:
+        step("assert", query="SELECT 5 AS n", assertions=["n == 5", wrong])
+
+    assert ("assertions", 1, *below) == caught.value.path
 
 
 def test_assert_within_waits_for_the_row(step: Callable[..., Any], things: str, look: Callable[[str], str]) -> None:
