@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -264,9 +265,12 @@ _TAGS = pytest.StashKey[set[str]]()
 
 def _marker(mark: Any, scope: Scope) -> pytest.MarkDecorator:
     try:
-        decorator = getattr(pytest.mark, mark.name)
-    except pytest.fail.Exception as exc:  # --strict-markers
-        raise FlowSchemaError(f"mark {mark.name}: {exc.msg}", location=mark.location) from None
+        with warnings.catch_warnings(record=True) as caught:
+            decorator = getattr(pytest.mark, mark.name)
+    except (pytest.fail.Exception, pytest.PytestUnknownMarkWarning) as exc:  # --strict-markers, -W error
+        raise FlowSchemaError(f"mark {mark.name}: {exc}", location=mark.location) from None
+    for each in caught:  # of a mark that nobody registered; it names our line
+        warnings.warn_explicit(each.message, each.category, mark.location.path, mark.location.line)
     if mark.name in _READ_ARGUMENT:
         with located(mark.location):
             return decorator(*map(_READ_ARGUMENT[mark.name], mark.args), **mark.kwargs)  # type: ignore[no-any-return]

@@ -77,6 +77,9 @@ class ItemReporter:
         elif excinfo is not None and report.failed and not self._item.config.getoption("fulltrace", False):
             report.longrepr = self._foreign_repr(excinfo, report.when or "call", masker)
         else:
+            if excinfo is not None and isinstance(report.longrepr, tuple) and not user_frames(excinfo.tb):
+                # A skip of ours, which pytest says to be in our code.
+                report.longrepr = (str(self._item.path), self._line(), report.longrepr[2])
             report.longrepr = _masked(report.longrepr, masker)
 
     def _foreign_repr(self, excinfo: pytest.ExceptionInfo[BaseException], when: str, masker: Masker) -> Any:

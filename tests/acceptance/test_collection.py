@@ -178,14 +178,25 @@ def test_the_tag_of_a_step_is_a_keyword(mesh: Workbench) -> None:
     assert ["ship.yaml::ship"] == _collected(mesh, "-k", "fragile")
 
 
-def test_an_unregistered_mark_is_a_failing_item_under_strict_markers(mesh: Workbench) -> None:
+@pytest.mark.parametrize("args", [("--strict-markers",), ("-W", "error")], ids=["strict markers", "warnings as errors"])
+def test_an_unregistered_mark_is_a_failing_item(mesh: Workbench, args: tuple[str, ...]) -> None:
     mesh.flow("pay", f"marks: [slwo]\n{PASS}")
     mesh.flow("ship", PASS)
 
-    run = mesh.run("--strict-markers")
+    run = mesh.run(*args)
 
     assert 1 == run.outcomes["passed"]
+    assert ("pay.yaml", 3) == mesh.place(run.cause)[:2]
     assert "slwo" in run.cause
+
+
+def test_the_warning_of_an_unregistered_mark_names_its_line(mesh: Workbench) -> None:
+    mesh.flow("pay", f"marks: [slwo]\n{PASS}")
+
+    run = mesh.run("-W", "default::pytest.PytestUnknownMarkWarning")
+
+    assert {"passed": 1, "warnings": 1} == run.outcomes
+    assert "pay.yaml:3: PytestUnknownMarkWarning: Unknown pytest.mark.slwo" in run.text
 
 
 def test_flows_of_one_name_in_one_folder_are_fine(mesh: Workbench) -> None:

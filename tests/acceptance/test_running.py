@@ -266,10 +266,11 @@ def test_a_flow_whose_steps_were_all_skipped_is_a_skipped_item(mesh: Workbench) 
         """,
     )
 
-    run = mesh.run()
+    run = mesh.run("-rs")
 
     assert {"skipped": 1} == run.outcomes
     assert ["setup", "teardown"] == mesh.journal
+    assert "SKIPPED [1] skipping.yaml:2: all steps were skipped" in run.text
 
 
 def test_a_reference_to_a_skipped_step_is_an_error_that_says_so(mesh: Workbench) -> None:
