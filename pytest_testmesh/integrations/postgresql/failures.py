@@ -98,12 +98,17 @@ BY_WORDS: tuple[tuple[str, Row], ...] = (
     ("certificate verify failed", _UNTRUSTED),
     ("server certificate for|does not match host name", _OTHER_NAME),
     ("root certificate file", Row(ActionConfigError, hint="add ?sslrootcert=ca.crt, or sslrootcert=system")),
+    ("terminating connection", BY_STATE["57P01"]),
+    (r"\A(?!connection to server)(?:.* )?SSL SYSCALL|SSL connection has been closed", _CLOSED),  # in a statement
     ("does not support SSL|SSL error|SSL SYSCALL", _TLS),
     ("invalid .* value|certificate file|private key", Row(ActionConfigError, hint="check the connection settings")),
     ("can't execute COPY", Row(ActionConfigError, hint="use postgresql.insert", text="no COPY to or from here")),
     ("expected authentication request", _NOT_POSTGRESQL),
-    ("terminating connection", BY_STATE["57P01"]),
-    ("server closed the connection|connection already closed|no connection to the server", _CLOSED),
+    (
+        "server closed the connection|connection already closed|no connection to the server|Connection reset"
+        "|Broken pipe",
+        _CLOSED,
+    ),
 )
 """What libpq says of a connection that failed, of which psycopg2 has no SQLSTATE. The first match counts."""
 

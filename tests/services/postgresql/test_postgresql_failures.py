@@ -38,6 +38,19 @@ def run(make_context: Callable[..., Any], server: Any) -> Callable[..., Any]:
     return start
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("SSL SYSCALL error: EOF detected\n", "the server closed the connection"),
+        ("SSL connection has been closed unexpectedly\n", "the server closed the connection"),
+        ("could not receive data from server: Connection reset by peer\n", "the server closed the connection"),
+        ('connection to server at "db", port 5432 failed: SSL SYSCALL error: EOF detected\n', "{said}"),
+    ],
+)
+def test_a_connection_that_ends_in_a_statement_is_told_apart_from_tls_that_never_began(said: str, told: str) -> None:
+    assert told == find_row(psycopg2.OperationalError(said)).text
+
+
 @pytest.fixture
 def offline(make_context: Callable[..., Any]) -> Callable[..., ActionError]:
     """``offline(host=...)`` is the error of a step that cannot connect."""

@@ -57,7 +57,7 @@ def test_fault_run(flows: Any, server: Any, psql: Callable[[str, str], str], mon
         start=server.start,
         change_password=change_password,
         login_refused="password authentication failed",
-        also_told="did the server crash|the connection is gone|the database system is shutting down",
+        also_told="terminating connection due to|the database system is (shutting down|starting up|not yet accepting)",
     )
     assert [] == run_through_faults(flows, postgresql)
     assert "first-one" not in (flows.folder / "run.log").read_text(encoding="utf-8")
