@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from pytest_testmesh.actions import ActionContext
 from pytest_testmesh.builtin_values import BuiltinValues
 from pytest_testmesh.errors import ActionConfigError, UndefinedNameError
 from pytest_testmesh.integrations.kafka.address import parse_cluster, read_brokers
 from pytest_testmesh.integrations.kafka.checks import check_consume, check_produce
+from pytest_testmesh.integrations.kafka.connection import Client
 from pytest_testmesh.integrations.kafka.consume import Amount, Sighting, amount
 from pytest_testmesh.integrations.kafka.matching import wanted_messages
 from pytest_testmesh.integrations.kafka.messages import Outgoing, outgoing
+from pytest_testmesh.polling import Deadline
 from pytest_testmesh.scope import Scope
 
 HERE = Path(__file__).parent
@@ -114,6 +118,19 @@ def test_how_many(config: dict[str, Any], expected: Amount) -> None:
 def test_what_is_no_expression_is_found_at_collection(config: dict[str, Any]) -> None:
     with pytest.raises(ActionConfigError, match=r"config\.(filter|match)"):
         check_consume({"topic": "t", **config})
+
+
+def test_partitions_that_a_starting_broker_listed_and_does_not_know_are_asked_for_again() -> None:
+    answers = [KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION)), "the end"]
+
+    def call(slice_s: float) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with closing(Client(Consumer, {"group.id": "g"})) as client:
+        assert "the end" == client.ask(call, Deadline.after(60, ""))
 
 
 def _context() -> ActionContext:

@@ -46,6 +46,7 @@ NOT_YET = frozenset(
         KafkaError._WAIT_COORD,
         KafkaError._WAIT_CACHE,
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._UNKNOWN_PARTITION,  # of those that the broker has just listed
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.NOT_COORDINATOR,

@@ -69,18 +69,19 @@ def record(asking: Asking, context: ActionContext) -> Watch:
 
 def ends_of(client: Client[Consumer], topic: str, deadline: Deadline) -> dict[int, int]:
     """Return the offset after the last message of each partition; of no partition where there is no such topic."""
-    asked = [TopicPartition(topic, partition, _LATEST) for partition in partitions_of(client, topic, deadline)]
-    if not asked:
+    return client.ask(lambda slice_s: _ends(client, topic, slice_s), deadline)
+
+
+def _ends(client: Client[Consumer], topic: str, slice_s: float) -> dict[int, int]:
+    partitions = sorted(topic_metadata(client, topic, slice_s).partitions)
+    if not partitions:
         return {}
-    return {each.partition: each.offset for each in client.ask(lambda slice_s: _ends(client, asked, slice_s), deadline)}
-
-
-def _ends(client: Client[Consumer], asked: list[TopicPartition], slice_s: float) -> list[TopicPartition]:
-    ends: list[TopicPartition] = client.kafka.offsets_for_times(asked, timeout=slice_s)
+    asked = [TopicPartition(topic, partition, _LATEST) for partition in partitions]
+    ends = client.kafka.offsets_for_times(asked, timeout=slice_s)
     for end in ends:
         if end.error is not None:
             raise KafkaException(end.error)
-    return ends
+    return {end.partition: end.offset for end in ends}
 
 
 def partitions_of(client: Client[Any], topic: str, deadline: Deadline) -> list[int]:
