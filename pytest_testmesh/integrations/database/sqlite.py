@@ -28,6 +28,7 @@ _FORM = "write sqlite:///shop.db (beside the flow), sqlite:////tmp/shop.db or sq
 _BUSY_PAUSE_S = 0.02
 _INTERRUPT_S = 2.0
 """How long an interrupted statement may take to end; it does so within some thousand of its own instructions."""
+_INTERRUPT_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +149,24 @@ class SqliteConnection:
 
     def _run_once(self, text: str, values: Sequence[Any], deadline: Deadline) -> Outcome:
         left_s = deadline.remaining()
-        future = self._thread.submit(self._execute, text, values)
         try:
+            future = self._thread.submit(self._execute, text, values)
             done, _ = wait([future], None if left_s == inf else left_s)
         except BaseException:  # Ctrl-C, pytest-timeout
-            self._interrupt(future)
+            self._interrupt()
             raise
         if not done:
-            self._interrupt(future)
+            self._interrupt()
             raise Interrupted
         return future.result()
 
-    def _interrupt(self, future: Any) -> None:
-        self._raw.interrupt()
-        wait([future], _INTERRUPT_S)
+    def _interrupt(self) -> None:
+        """End what the thread does, by more than one interrupt: a statement that is yet to begin misses the first."""
+        last = self._thread.submit(lambda: None)
+        for _ in attempts(repeat(_INTERRUPT_PAUSE_S), Deadline.after(_INTERRUPT_S, "")):
+            self._raw.interrupt()
+            if last.done():
+                break
 
     def _execute(self, text: str, values: Sequence[Any]) -> Outcome:
         cursor = self._raw.execute(text, values)
