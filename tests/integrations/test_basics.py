@@ -101,7 +101,7 @@ def test_delay(steps: Any, duration: Any, duration_ms: int) -> None:
 
 def test_delay_ends_at_the_deadline(steps: Any) -> None:
     started = time.monotonic()
-    with pytest.raises(ActionTimeoutError, match=r"^delay of 1h was cut short after 0\.\d\ds \(step timeout 100ms\)$"):
+    with pytest.raises(ActionTimeoutError, match=r"^delay of 1h was cut short after \S+s \(step timeout 100ms\)$"):
         delay({"duration": "1h"}, steps.context(Deadline.after(0.1, "step timeout 100ms")))
 
     assert 0.1 <= time.monotonic() - started < 10

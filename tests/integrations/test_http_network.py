@@ -19,6 +19,12 @@ def moved(server: Any, status: int, to: str) -> str:
     return str(server.url(f"/redirect/{status}?to={quote(to)}"))
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no idle connection grow too old while the machine is busy."""
+    monkeypatch.setattr(connection, "_IDLE_S", 600.0)
+
+
 @pytest.mark.parametrize(
     ("status", "method", "then"),
     [

@@ -262,7 +262,7 @@ def test_a_part_of_a_trace_is_refused(
 ) -> None:
     tempo.change = lambda heard: answer if heard.path.startswith(version) else only_first_version(heard)
     with pytest.raises(TargetError, match=f"only a part of the trace could be read: {told}") as failed:
-        ask(trace_id=TRACE_ID, within="1s", **{"assert": ["count == 4"]})
+        ask(trace_id=TRACE_ID, within="3s", **{"assert": ["count == 4"]})
 
     assert "TRACE_INCOMPLETE" == failed.value.code
     assert "looks" in str(failed.value.hint), "a trace that arrives may be whole the next time"

@@ -52,7 +52,7 @@ def test_a_prometheus_that_freezes_while_a_step_waits_is_told(
     fragile: FragileServer, make_context: Callable[..., Any]
 ) -> None:
     context = make_context()
-    config = {"query": "vector(1)", "url": fragile.url, "within": "5s", "timeout": "1s", "assert": ["count == 5"]}
+    config = {"query": "vector(1)", "url": fragile.url, "within": "5s", "timeout": "2s", "assert": ["count == 5"]}
     with ExitStack() as stack:
         with (
             pytest.raises(StepAssertionError, match="count == 5 is false") as caught,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -69,22 +69,39 @@ def run_until(folder: pytest.Pytester, jaeger: Mapping[str, Any], told: str) -> 
     pytest.fail(f"ten reports, and none tells {told}:\n{done.stdout}")
 
 
+@pytest.fixture
+def traced(
+    folder: pytest.Pytester, jaeger: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[str, dict[str, dict[str, Any]]]]:
+    """``traced(flow, 6, passed=1)`` runs it until its six spans go out, and returns its name and the spans by theirs.
+
+    The end of a run does not wait for a collector that says nothing for two seconds, as one on a busy machine may.
+    """
+
+    def run(flow: str, count: int, **outcome: int) -> tuple[str, dict[str, dict[str, Any]]]:
+        for _ in range(10):
+            name = f"run-{secrets.token_hex(4)}"
+            monkeypatch.setenv("OTEL_SERVICE_NAME", name)
+            folder.path.joinpath("traced.yaml").write_text(flow.format(name=name), encoding="utf-8")
+            done = folder.runpytest_subprocess(
+                "-p", "no:randomly", "-W", "error", f"--testmesh-otel={jaeger['otlp_http']}"
+            )
+            if "spans did not reach" not in done.stdout.str():
+                done.assert_outcomes(**outcome)
+                return name, {span["operationName"]: span for span in spans_of(jaeger, name, count)}
+        pytest.fail(f"ten runs, and the spans of none reach Jaeger:\n{done.stdout}")
+
+    return run
+
+
 def parent(span: dict[str, Any]) -> str | None:
     return next((each["spanID"] for each in span["references"] if each["refType"] == "CHILD_OF"), None)
 
 
-def test_a_flow_of_five_steps_is_six_spans(
-    folder: pytest.Pytester, jaeger: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"run-{secrets.token_hex(4)}"
-    monkeypatch.setenv("OTEL_SERVICE_NAME", name)
-    folder.path.joinpath("five.yaml").write_text(FIVE.format(name=name), encoding="utf-8")
+def test_a_flow_of_five_steps_is_six_spans(folder: pytest.Pytester, traced: Callable[..., Any]) -> None:
     folder.makeconftest(TELL)
+    name, found = traced(FIVE, 6, passed=1)
 
-    done = folder.runpytest_subprocess("-p", "no:randomly", "-W", "error", f"--testmesh-otel={jaeger['otlp_http']}")
-
-    done.assert_outcomes(passed=1)
-    found = {span["operationName"]: span for span in spans_of(jaeger, name, 6)}
     reported = json.loads(folder.path.joinpath("steps.json").read_text(encoding="utf-8"))
     assert {name, "one", "two", "three", "four", "five"} == found.keys()
     assert None is parent(found[name])
@@ -93,16 +110,9 @@ def test_a_flow_of_five_steps_is_six_spans(
     assert {} == {step: ms for step, ms in late_ms.items() if ms > 0.01}
 
 
-def test_error_steps_lie_within_the_span_of_their_step(
-    folder: pytest.Pytester, jaeger: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"run-{secrets.token_hex(4)}"
-    monkeypatch.setenv("OTEL_SERVICE_NAME", name)
-    folder.path.joinpath("mended.yaml").write_text(MENDED.format(name=name), encoding="utf-8")
+def test_error_steps_lie_within_the_span_of_their_step(traced: Callable[..., Any]) -> None:
+    name, found = traced(MENDED, 4, failed=1)
 
-    folder.runpytest_subprocess("-p", "no:randomly", "-W", "error", f"--testmesh-otel={jaeger['otlp_http']}")
-
-    found = {span["operationName"]: span for span in spans_of(jaeger, name, 4)}
     begin_us = {each: span["startTime"] for each, span in found.items()}
     end_us = {each: begin_us[each] + span["duration"] for each, span in found.items()}
     assert [name, "broken", "mend", "look"] == sorted(found, key=lambda each: begin_us[each])
