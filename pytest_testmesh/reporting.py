@@ -24,6 +24,7 @@ from pytest_testmesh.masked_text import HEADLINE_WIDTH, cut
 from pytest_testmesh.records import Failure, StepRecord
 from pytest_testmesh.secrets import Masker
 from pytest_testmesh.traceback_text import describe_exception, single_errors, user_frames
+from pytest_testmesh.values import write_json
 
 if TYPE_CHECKING:
     from pytest_testmesh.runner import FlowRun
@@ -170,6 +171,9 @@ class ItemReporter:
         for record in records:
             report.sections += _sections(record, report.when or "call")
             self._item.user_properties.append((f"{_PROPERTY}{record.id}", _property(record, masker)))
+            if record.metrics:
+                metrics = write_json(masker.tree(record.metrics))
+                self._item.user_properties.append((f"{_PROPERTY}{record.id}.metrics", metrics))
         if records:
             facts = self._as_json(run, records, masker)
             report.testmesh = _json_safe(masker.tree(facts), masker)  # type: ignore[attr-defined]

@@ -455,6 +455,16 @@ def test_junit_tells_failures_from_errors_by_the_first_line(mesh: Workbench, wor
     assert "create" in "".join(str(child.attrib) for child in cases["e"].iter("property"))
 
 
+@pytest.mark.usefixtures("no_process_left")
+def test_junit_has_the_metrics_of_a_plugin(mesh: Workbench) -> None:
+    mesh.plugin("greeter", at_execute='return self.answer({"success": True, "output": {}, "metrics": {"rows": 3}})')
+    mesh.flow("greeting", "steps: [{id: greet, action: greeter.hello}]")
+
+    found = {each.get("name"): each.get("value") for each in _junit(mesh).iter("property")}
+
+    assert '{"rows":3}' == found["testmesh.step.greet.metrics"]
+
+
 @pytest.mark.parametrize("name", ["pass", "fail", "error"])
 def test_the_report_carries_json(mesh: Workbench, name: str) -> None:
     wrong = {"pass": "", "fail": ", assert: [1 == 2]", "error": ""}[name]
