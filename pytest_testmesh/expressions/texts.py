@@ -179,7 +179,7 @@ class TextParser:
             self.advance_from(plain.end())
             return Literal(start, plain.end(), plain[1])
         if quote == "`":
-            self.fail("this text is never closed: a ` is missing", start)
+            self._fail_open(start)
         parts, end = self._quoted_parts(start, quote)
         self.advance_from(end)
         if all(isinstance(part, str) for part in parts):
@@ -205,7 +205,11 @@ class TextParser:
                 pieces.append(decoded)
             else:
                 pieces.append(_ESCAPED_MARKS.get(piece, piece))
-        self.fail(f"this text is never closed: a {quote} is missing", start)
+        self._fail_open(start)
+
+    def _fail_open(self, start: int) -> NoReturn:
+        hint = "a comma ends an item of a YAML list in [ ]: put the whole expression in quotes there"
+        self.fail(f"this text is never closed: a {self.text[start]} is missing", start, hint)
 
     def _escape(self, start: int) -> tuple[str, int]:
         """Decode an escape. One that is unknown stays as written, so that patterns such as \\d read as they should."""

@@ -11,6 +11,8 @@ from pytest_testmesh.errors import ExpressionError, ExpressionSyntaxError, Missi
 from pytest_testmesh.expressions import RESERVED, compile_expression
 from pytest_testmesh.scope import ResultNames, Scope
 
+COMMA = "a comma ends an item of a YAML list in [ ]: put the whole expression in quotes there"
+
 RESULT: dict[str, Any] = {
     "status": 201,
     "body": {"id": 5, "name": "Bob", "flag": True, "none": None, "items": [1, 2], "digits": "00123", "half": "0.5"},
@@ -95,9 +97,9 @@ def names() -> ResultNames:
             "expected null, number, string, boolean, array, object or empty after is",
             "to compare, write ==",
         ),
-        ("'open", 0, "this text is never closed: a ' is missing", None),
-        ('"open\\"', 0, 'this text is never closed: a " is missing', None),
-        ("`open", 0, "this text is never closed: a ` is missing", None),
+        ("'open", 0, "this text is never closed: a ' is missing", COMMA),
+        ('"open\\"', 0, 'this text is never closed: a " is missing', COMMA),
+        ("`open", 0, "this text is never closed: a ` is missing", COMMA),
         (r"'\ud800'", 1, "half of a surrogate pair", "write both halves, or the character itself"),
         ("007", 0, "007 is not a number", "a number has no leading zeros; put text in quotes"),
         ("5s", 0, "5s... is not a number", 'put text in quotes; a duration is written duration("5s")'),

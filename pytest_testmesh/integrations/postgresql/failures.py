@@ -26,7 +26,7 @@ _REFUSED = Row(TargetError)
 
 BY_STATE: dict[str, Row] = {
     "22P02": Row(TargetError, hint=_BIND),
-    "42601": Row(TargetError, hint="`sent` below shows the place"),
+    "42601": Row(TargetError, hint="`sent` above shows the place"),
     "42501": Row(TargetError, hint="GRANT it to this user, or connect as another one"),
     "42P01": Row(TargetError, hint="is it in another schema, or not made yet? write schema.table"),
     "42P02": Row(ActionConfigError, hint="give its value in `params`"),

@@ -107,7 +107,7 @@ def test_every_error_of_psycopg2_has_a_row(exception: type[Exception]) -> None:
 @pytest.mark.parametrize(
     ("query", "code", "message", "hint"),
     [
-        ("SELEC 1", "SYNTAX_ERROR", 'syntax error at or near "SELEC" (column 1)', "`sent` below shows the place"),
+        ("SELEC 1", "SYNTAX_ERROR", 'syntax error at or near "SELEC" (column 1)', "`sent` above shows the place"),
         ("SELECT *\n  FORM t", "SYNTAX_ERROR", 'syntax error at or near "FORM" (line 2, column 3)', None),
         ("SELECT * FROM orderz", "UNDEFINED_TABLE", 'relation "orderz" does not exist (column 15)', "schema.table"),
         ("SELECT oit FROM pg_class", "UNDEFINED_COLUMN", 'column "oit" does not exist', '"pg_class.oid"'),
